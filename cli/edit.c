@@ -23,6 +23,8 @@ static uint64_t option_value(uint32_t option, struct mrf_table t)
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: return mrf_queue_options_when_expired(t);
 	case MRF_QUEUE_OPTION_AGING: return mrf_queue_options_aging_ms(t);
 	case MRF_QUEUE_OPTION_SINGLE_ACTIVE: return mrf_queue_options_single_active(t);
+	case MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY: return mrf_queue_options_in_flight_per_key(t);
+	case MRF_QUEUE_OPTION_KEY_FROM: return (uintptr_t)mrf_queue_options_key_from(t).data;
 	default: return mrf_queue_options_breaker_probes(t);
 	}
 }
@@ -109,6 +111,12 @@ static void print_value(const struct mr_queue_option *k, uint64_t value)
 		[MR_QUEUE_OPTION_MS] = "ms"};
 	const char *at = k->choices;
 
+	if (k->unit == MR_QUEUE_OPTION_KEY_FROM) {
+		const char *text = (const char *)(uintptr_t)value;
+
+		fputs(*text != '\0' ? text : k->word, stdout);
+		return;
+	}
 	if (k->unit != MR_QUEUE_OPTION_CHOICE) {
 		if (k->word && value == k->word_value)
 			fputs(k->word, stdout);

@@ -27,7 +27,7 @@ void mr_cli_edit_print(
 	const struct mr_cli_edit *edit, struct mrf_table before, struct mrf_table after);
 
 /* Writes the names of the options in `edited`, separated by commas. */
-#define MR_CLI_EDIT_NAMES_BYTES 160
+#define MR_CLI_EDIT_NAMES_BYTES 256
 void mr_cli_edit_names(char out[MR_CLI_EDIT_NAMES_BYTES], uint32_t edited);
 
 /* Calls `add` for each word that may begin an operand: "messages_max=", "when_full=wait". */

@@ -29,6 +29,9 @@ struct settings {
 	const char *when_full;
 	const char *policy;
 	const char *when_expired;
+	const char *key;
+	const char *key_from;
+	uint64_t in_flight_per_key;
 	uint64_t limit;
 	uint64_t age_ms;
 	uint64_t ack_timeout_ms;
@@ -209,6 +212,7 @@ static enum mr_policy policy_of(const char *text)
 		{"least-outstanding", MR_POLICY_LEAST_OUTSTANDING},
 		{"random", MR_POLICY_RANDOM},
 		{"weighted", MR_POLICY_WEIGHTED},
+		{"key-shared", MR_POLICY_KEY_SHARED},
 	};
 
 	for (size_t i = 0; text != NULL && i < sizeof(policies) / sizeof(policies[0]); i++)
@@ -251,6 +255,8 @@ static int open_queue(struct push *p, const char *name)
 		.queue.max_deliver = (uint16_t)set->max_deliver,
 		.queue.when_full = full_of(set->when_full),
 		.queue.when_expired = expired_of(set->when_expired),
+		.queue.in_flight_per_key = (uint16_t)set->in_flight_per_key,
+		.key_from = set->key_from,
 		.on_outcome = on_outcome,
 		.arg = p,
 	};
@@ -365,6 +371,7 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	p->message.header_bytes = p->headers.bytes;
 	if (p->set->priority)
 		(void)mr_cli_priority_parse(p->set->priority, &p->message.priority);
+	p->message.key = p->set->key;
 	code = take_times(p);
 	if (code)
 		return code;
@@ -396,6 +403,12 @@ static const struct mr_cli_option options[] = {
 		.choices = MR_CLI_PRIORITY_CHOICES,
 		.help = "0 to 9, a higher one goes first; or low (1), normal (4, the default) "
 			"or high (7)"},
+	{.name = "key",
+		.type = MR_CLI_TEXT,
+		.value = "KEY",
+		.offset = offsetof(struct settings, key),
+		.help = "key of the message: a queue with --policy key-shared delivers the "
+			"messages of one key in order, to one consumer"},
 	{.name = "delay",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -458,9 +471,24 @@ static const struct mr_cli_option options[] = {
 		.type = MR_CLI_TEXT,
 		.value = "POLICY",
 		.offset = offsetof(struct settings, policy),
-		.choices = "lru|round-robin|least-outstanding|random|weighted",
+		.choices = "lru|round-robin|least-outstanding|random|weighted|key-shared",
 		.help = "for a new queue, to choose the next consumer: lru, "
-			"round-robin (default), least-outstanding, random or weighted"},
+			"round-robin (default), least-outstanding, random, weighted or "
+			"key-shared"},
+	{.name = "key-from",
+		.type = MR_CLI_TEXT,
+		.value = "WHAT",
+		.offset = offsetof(struct settings, key_from),
+		.help = "for a new queue with --policy key-shared: the key of a message without "
+			"--key, 'header NAME' or 'token N' of its subject"},
+	{.name = "in-flight-per-key",
+		.type = MR_CLI_COUNT,
+		.value = "COUNT",
+		.offset = offsetof(struct settings, in_flight_per_key),
+		.min = 1,
+		.max = 250,
+		.help = "for a new queue with --policy key-shared: messages of one key that may "
+			"be unsettled at once (default 1)"},
 	{.name = "age",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -507,6 +535,7 @@ const struct mr_cli_verb mr_cli_push = {
 		    "  millrace push alerts 'door open' --ttl 30s\n"
 		    "  millrace push reminders tea --delay 5m\n"
 		    "  millrace push jobs urgent --priority 9\n"
+		    "  millrace push orders paid --key customer-7 --policy key-shared\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",
 	.options = options,
 	.defaults = &defaults,

@@ -11,6 +11,7 @@
 #include "cli/consumers.h"
 #include "cli/edit.h"
 #include "cli/headers.h"
+#include "cli/keys.h"
 #include "cli/options.h"
 #include "cli/peek.h"
 #include "cli/priority.h"
@@ -365,6 +366,11 @@ static int peek(const struct asked *q)
 		.filter = &q->set->filter});
 }
 
+static int keys(const struct asked *q)
+{
+	return mr_cli_keys(q->cli, &q->set->view, q->name, q->set->count);
+}
+
 static int print_dead(const struct asked *q, struct mrf_table messages)
 {
 	uint32_t count = mrf_admin_messages_messages_count(messages);
@@ -594,6 +600,7 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"show", show, 2, 2},
 		{"consumers", consumers, 2, 2},
 		{"peek", peek, 2, 2},
+		{"keys", keys, 2, 2},
 		{"purge", purge, 2, 2},
 		{"pause", pause_queue, 2, 2},
 		{"resume", resume_queue, 2, 2},
@@ -628,9 +635,10 @@ static const struct mr_cli_option service_options[] = {
 
 static const struct mr_cli_option options[] = {
 	MR_CLI_VIEW_OPTIONS_JSON(
-		"print a JSON object; peek and dead: an array; export: lines of JSON, always"),
+		"print a JSON object; peek, keys and dead: an array; export: lines of "
+		"JSON, always"),
 	MR_CLI_COUNT_OPTION(1, UINT32_MAX,
-		"at most COUNT messages (default: peek and dead 16, the most; redrive, move, "
+		"at most COUNT messages (default: peek, keys and dead 16; redrive, move, "
 		"copy, export, import all)"),
 	MR_CLI_FILTER_OPTIONS,
 	{.name = "force",
@@ -653,11 +661,13 @@ static const struct mr_cli_option options[] = {
 const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
-	.operands = "show|consumers|peek|purge|pause|resume|dead|redrive|delete|move|copy|"
+	.operands = "show|consumers|peek|keys|purge|pause|resume|dead|redrive|delete|move|copy|"
 		    "export|import|edit|bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "consumers  print its consumers with names, addresses and states\n"
 		   "peek     print the first messages, which stay in the queue\n"
+		   "keys     print the keys with most messages, and who holds them: of a queue\n"
+		   "         with policy=key-shared\n"
 		   "purge    discard ready and delayed messages; consumers keep theirs\n"
 		   "pause    deliver no messages until resume; pushes are still accepted;\n"
 		   "         with --consumer to that one, as long as it lives\n"
@@ -676,7 +686,9 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "edit     change options until the queue is deleted:\n"
 		   "         messages_max=COUNT|none  bytes_max=SIZE|none  age_max=TIME|none\n"
 		   "         ack_timeout=TIME (10ms to 24h)  max_deliver=COUNT (1 to 65535)\n"
-		   "         policy=lru|round-robin|least-outstanding|random|weighted\n"
+		   "         policy=lru|round-robin|least-outstanding|random|weighted|\n"
+		   "         key-shared  in_flight_per_key=COUNT (1 to 250)\n"
+		   "         key_from='header NAME'|'token N'|none\n"
 		   "         when_full=wait|refuse|drop-oldest|dead-letter\n"
 		   "         when_expired=discard|dead-letter  aging=TIME|none\n"
 		   "         single_active=no|yes (the other consumers stand by)\n"

@@ -53,6 +53,9 @@ static const struct column all_columns[] = {
 	{"CONSUMERS", "WORKERS", "consumers", .rank = 2},
 	{"CREDIT", NULL, "credit", .rank = 13, COUNTED},
 	{"BOUND", NULL, "bindings", .rank = 15, COUNTED},
+	{NULL, NULL, "keys", COUNTED},
+	{NULL, NULL, "keys_held", COUNTED},
+	{NULL, NULL, "keys_moved", COUNTED},
 	{"PUSHED", "CALLS", "pushed", COUNT, .rank = 10, COUNTED},
 	{NULL, NULL, "accepted"},
 	{"REFUSED", "REFUSED", "refused", .rank = 4, COUNTED, .alarm = true},
@@ -79,6 +82,8 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "when_expired", .left = true},
 	{NULL, NULL, "aging_ms", .unit = MR_CLI_UNIT_MS},
 	{NULL, NULL, "single_active", .left = true},
+	{NULL, NULL, "in_flight_per_key"},
+	{NULL, NULL, "key_from", .left = true},
 	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
@@ -98,6 +103,7 @@ static const char *policy_text(uint8_t policy)
 	case MRF_QUEUE_POLICY_LEAST_OUTSTANDING: return "least-outstanding";
 	case MRF_QUEUE_POLICY_RANDOM: return "random";
 	case MRF_QUEUE_POLICY_WEIGHTED: return "weighted";
+	case MRF_QUEUE_POLICY_KEY_SHARED: return "key-shared";
 	default: return "unknown";
 	}
 }
@@ -155,6 +161,9 @@ static void state_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_row_consumers(row));
 	mr_cli_table_count(t, mrf_queue_row_credit(row));
 	mr_cli_table_count(t, mrf_queue_row_bindings(row));
+	mr_cli_table_count(t, mrf_queue_row_keys(row));
+	mr_cli_table_count(t, mrf_queue_row_keys_held(row));
+	mr_cli_table_count(t, mrf_queue_row_keys_moved(row));
 }
 
 static void count_cells(struct mr_cli_table *t, struct mrf_table row)
@@ -182,6 +191,21 @@ static void edited_cell(struct mr_cli_table *t, uint32_t edited)
 	mr_cli_table_string(t, mrf_str(names));
 }
 
+/* Options of queues that go by keys. */
+static void key_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	struct mrf_table o = mrf_queue_row_options(row);
+	struct mrf_string from = mrf_queue_options_key_from(o);
+
+	if (mrf_queue_options_policy(o) != MRF_QUEUE_POLICY_KEY_SHARED) {
+		mr_cli_table_none(t);
+		mr_cli_table_none(t);
+		return;
+	}
+	mr_cli_table_count(t, mrf_queue_options_in_flight_per_key(o));
+	mr_cli_table_string(t, from.bytes > 0 ? from : mrf_str("none"));
+}
+
 static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 {
 	struct mrf_table o = mrf_queue_row_options(row);
@@ -196,6 +220,7 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_string(t, mrf_str(expired_text(mrf_queue_options_when_expired(o))));
 	mr_cli_table_limit(t, mrf_queue_options_aging_ms(o), 0);
 	mr_cli_table_bool(t, mrf_queue_options_single_active(o) == MRF_SINGLE_ACTIVE_YES);
+	key_cells(t, row);
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);

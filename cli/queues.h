@@ -10,7 +10,7 @@
 #include "cli/table.h"
 #include "flatbuf/admin.h"
 
-#define MR_CLI_QUEUE_COLUMNS 49
+#define MR_CLI_QUEUE_COLUMNS 56
 
 struct mr_cli_queue_counts {
 	uint32_t queue;

@@ -30,7 +30,7 @@ static void clear_padding(struct mr_queue_options *options)
 	options->when_expired = 0;
 	options->aging_s = 0;
 	options->single_active = 0;
-	options->reserved8 = 0;
+	options->in_flight_per_key = 0;
 }
 
 struct mr_message *(mr_message_dup)(const struct mr_message *m)

@@ -43,6 +43,8 @@ struct rig {
 	uint64_t others; /* bytes for Accepted and replies, so that they are written too */
 	uint32_t queue;
 	enum settling settling;
+	uint64_t keys; /* number of different keys; 0: messages have none */
+	bool waiting;  /* the queue stays as full as it is */
 	uint64_t messages;
 	uint8_t body[256];
 };
@@ -52,6 +54,7 @@ static uint64_t prefetch = 64;
 static uint64_t messages = 1u << 16;
 static uint64_t depth = 1u << 20;
 static uint64_t store_mib = 2048;
+static uint64_t keys = 10000;
 
 static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan, uint32_t target,
 	bool final)
@@ -209,6 +212,28 @@ static void push(struct rig *r, bool call)
 	mr_queues_push(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
 }
 
+static void push_keyed(struct rig *r)
+{
+	static struct {
+		struct mrf_push_options options;
+		uint8_t body[256];
+	} whole;
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS,
+			.flags = MRF_MESSAGE_FLAG_ORIGIN,
+			.target = r->queue},
+		.extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN,
+			.origin = {.publisher = r->publisher, .id = r->next_id}},
+		.headers = (const uint8_t *)&whole,
+		.header_bytes = sizeof(whole.options),
+		.payload = whole.body,
+		.payload_bytes = (uint32_t)body_bytes,
+	};
+
+	whole.options.key = 1 + r->next_id++ * 2654435761u % r->keys;
+	mr_queues_push_with(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
+}
+
 static void settle(struct rig *r, uint32_t index, struct consumer *c)
 {
 	struct mrf_settlement s[BURST];
@@ -265,12 +290,19 @@ static void consume(struct rig *r)
 static uint64_t flow(void *context)
 {
 	struct rig *r = context;
-	uint64_t start = bench_cycles(), end = r->delivered + messages;
+	uint64_t start = bench_cycles(), end = r->delivered + messages, before;
+	uint64_t burst = BURST;
 
 	while (r->delivered < end) {
-		for (unsigned i = 0; i < BURST; i++)
-			push(r, r->settling == REPLY);
+		for (uint64_t i = 0; i < burst; i++) {
+			if (r->keys != 0)
+				push_keyed(r);
+			else
+				push(r, r->settling == REPLY);
+		}
+		before = r->delivered;
 		mr_queues_run(r->queues, r->now_ms);
+		burst = r->waiting ? r->delivered - before : BURST;
 		consume(r);
 	}
 	return bench_cycles() - start;
@@ -286,6 +318,25 @@ static void measure_flow(struct bench *b, const char *label, enum mrf_queue_kind
 	add_consumers(r, kind);
 	r->settling = settling;
 	r->publisher = publisher;
+	bench_measure(b, label, messages, flow, r);
+	close_rig(r);
+	free(r);
+}
+
+/* Messages of many keys; with `waiting`, ten of each key are in the queue all the time. */
+static void measure_keys(struct bench *b, const char *label, bool waiting)
+{
+	struct rig *r = malloc(sizeof(*r));
+
+	bench_check(r == NULL ? -ENOMEM : 0, "memory");
+	open_rig(r, MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_KEY_SHARED);
+	r->settling = ACK_UP_TO;
+	r->keys = keys;
+	r->waiting = waiting;
+	for (uint64_t i = 0; waiting && i < 10 * keys; i++)
+		push_keyed(r);
+	mr_queues_run(r->queues, r->now_ms);
+	add_consumers(r, MRF_QUEUE_KIND_QUEUE);
 	bench_measure(b, label, messages, flow, r);
 	close_rig(r);
 	free(r);
@@ -445,6 +496,7 @@ int main(int argc, char **argv)
 		{"messages", &messages, 1024, 1u << 28, "of a round", NULL},
 		{"depth", &depth, 1024, 1u << 28, "messages to fill a queue with", NULL},
 		{"store", &store_mib, 16, 1u << 20, "MiB", NULL},
+		{"keys", &keys, 1, 1u << 20, "of the messages with keys", NULL},
 	};
 	struct bench b;
 
@@ -462,6 +514,8 @@ int main(int argc, char **argv)
 		MRF_QUEUE_POLICY_LEAST_OUTSTANDING, ACK_UP_TO, 0);
 	measure_flow(&b, "random", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_RANDOM, ACK_UP_TO, 0);
 	measure_flow(&b, "weighted", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_WEIGHTED, ACK_UP_TO, 0);
+	measure_keys(&b, "key-shared, many keys", false);
+	measure_keys(&b, "key-shared, many keys that wait", true);
 	measure_flow(&b, "service, call and reply", MRF_QUEUE_KIND_SERVICE,
 		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, REPLY, 0);
 	measure_weight(&b);

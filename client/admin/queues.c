@@ -62,7 +62,8 @@ _Static_assert(MR_ADMIN_POLICY == (int)MRF_QUEUE_OPTION_POLICY &&
 		       MR_ADMIN_BREAKER_PROBES == (int)MRF_QUEUE_OPTION_BREAKER_PROBES &&
 		       MR_ADMIN_WHEN_EXPIRED == (int)MRF_QUEUE_OPTION_WHEN_EXPIRED &&
 		       MR_ADMIN_AGING == (int)MRF_QUEUE_OPTION_AGING &&
-		       MR_ADMIN_SINGLE_ACTIVE == (int)MRF_QUEUE_OPTION_SINGLE_ACTIVE,
+		       MR_ADMIN_SINGLE_ACTIVE == (int)MRF_QUEUE_OPTION_SINGLE_ACTIVE &&
+		       MR_ADMIN_IN_FLIGHT_PER_KEY == (int)MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY,
 	"the same bits");
 
 int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
@@ -90,6 +91,7 @@ int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned 
 		.when_expired = values->when_expired,
 		.aging_ms = values->aging_s * 1000u,
 		.single_active = values->single_active,
+		.in_flight_per_key = values->in_flight_per_key,
 	};
 	return mr_admin_ask_edit(a, &command, &options);
 }

@@ -217,19 +217,20 @@ MR_API int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned coun
 
 /** Options that mr_admin_edit() changes, as bits. */
 enum mr_admin_option {
-	MR_ADMIN_POLICY = 1,             /**< mr_queue_options::policy */
-	MR_ADMIN_WHEN_FULL = 2,          /**< mr_queue_options::when_full */
-	MR_ADMIN_MESSAGES_MAX = 4,       /**< mr_queue_options::messages_max */
-	MR_ADMIN_BYTES_MAX = 8,          /**< mr_queue_options::bytes_max; 0: no limit */
-	MR_ADMIN_AGE_MAX = 16,           /**< mr_queue_options::age_max_ms; 0: no limit */
-	MR_ADMIN_ACK_TIMEOUT = 32,       /**< mr_queue_options::ack_timeout_ms */
-	MR_ADMIN_MAX_DELIVER = 64,       /**< mr_queue_options::max_deliver */
-	MR_ADMIN_BREAKER_FAILURES = 256, /**< mr_queue_options::breaker_failures; services */
-	MR_ADMIN_BREAKER_RESET = 512,    /**< mr_queue_options::breaker_reset_ms; services */
-	MR_ADMIN_BREAKER_PROBES = 1024,  /**< mr_queue_options::breaker_probes; services */
-	MR_ADMIN_WHEN_EXPIRED = 2048,    /**< mr_queue_options::when_expired; queues */
-	MR_ADMIN_AGING = 4096,           /**< mr_queue_options::aging_s; queues; 0: none */
-	MR_ADMIN_SINGLE_ACTIVE = 8192,   /**< mr_queue_options::single_active; queues */
+	MR_ADMIN_POLICY = 1,                /**< mr_queue_options::policy */
+	MR_ADMIN_WHEN_FULL = 2,             /**< mr_queue_options::when_full */
+	MR_ADMIN_MESSAGES_MAX = 4,          /**< mr_queue_options::messages_max */
+	MR_ADMIN_BYTES_MAX = 8,             /**< mr_queue_options::bytes_max; 0: no limit */
+	MR_ADMIN_AGE_MAX = 16,              /**< mr_queue_options::age_max_ms; 0: no limit */
+	MR_ADMIN_ACK_TIMEOUT = 32,          /**< mr_queue_options::ack_timeout_ms */
+	MR_ADMIN_MAX_DELIVER = 64,          /**< mr_queue_options::max_deliver */
+	MR_ADMIN_BREAKER_FAILURES = 256,    /**< mr_queue_options::breaker_failures; services */
+	MR_ADMIN_BREAKER_RESET = 512,       /**< mr_queue_options::breaker_reset_ms; services */
+	MR_ADMIN_BREAKER_PROBES = 1024,     /**< mr_queue_options::breaker_probes; services */
+	MR_ADMIN_WHEN_EXPIRED = 2048,       /**< mr_queue_options::when_expired; queues */
+	MR_ADMIN_AGING = 4096,              /**< mr_queue_options::aging_s; queues; 0: none */
+	MR_ADMIN_SINGLE_ACTIVE = 8192,      /**< mr_queue_options::single_active; queues */
+	MR_ADMIN_IN_FLIGHT_PER_KEY = 16384, /**< mr_queue_options::in_flight_per_key; queues */
 };
 
 /** Changes options of a queue or service, as `millrace queue edit` does. They stay until the next

@@ -24,6 +24,8 @@ enum mr_policy {
 	MR_POLICY_LEAST_OUTSTANDING,   /**< the consumer with the fewest unsettled deliveries */
 	MR_POLICY_RANDOM,              /**< any */
 	MR_POLICY_WEIGHTED,            /**< in proportion to mr_consume_options::weight */
+	MR_POLICY_KEY_SHARED,          /**< queue: messages of one key (mr_push::key) go to one
+					* consumer, in order; those without one round robin */
 };
 
 /** Selects the answer to a push that finds the queue full. */
@@ -91,7 +93,8 @@ struct mr_queue_options {
 	uint32_t breaker_reset_ms; /**< service: time the circuit breaker stays open, ms */
 	uint16_t breaker_probes;   /**< service: calls let through after that time, as a test */
 	uint8_t single_active;     /**< queue: enum mr_single_active */
-	uint8_t reserved8;         /**< 0 */
+	uint8_t in_flight_per_key; /**< MR_POLICY_KEY_SHARED: messages of one key that may be
+				    * unsettled at once, to 250; 0: 1 */
 };
 
 /** A queue opened for pushing, made by mr_queue_open(). */
@@ -131,6 +134,10 @@ struct mr_push_options {
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	/** Passed to `on_outcome`. */
 	void *arg;
+	/** MR_POLICY_KEY_SHARED, if this handle makes the queue: the key of a message that is
+	 * pushed without one, "header NAME" or "token N" (of the subject, from 1); NULL: none.
+	 * At most 80 bytes, copied. */
+	const char *key_from;
 };
 
 /** Opens a queue for pushing, and makes it if there is none. Waits for the bus and serves
@@ -186,6 +193,9 @@ struct mr_push {
 	 * `delay_ms`. The bus converts it with its own clock when it receives the message:
 	 * later steps of the clock do not move the message. */
 	uint64_t at_ms;
+	/** Key, 1 to 255 bytes without control characters, for a queue with MR_POLICY_KEY_SHARED;
+	 * NULL: none. The message carries it in the header Millrace-Key. */
+	const char *key;
 };
 
 /** Pushes one message. Does not wait.
@@ -199,9 +209,9 @@ struct mr_push {
  *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
  * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms` or a priority without a name
- *                      the limit is 32 bytes lower
- * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, a priority without a name: the bus is older
- *                      and does not know it
+ *                      the limit is 32 bytes lower, with `key` also by its header
+ * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, `key`, a priority without a name: the bus is
+ *                      older and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */
@@ -273,6 +283,8 @@ struct mr_consume_options {
 	 * of the queue, also while the callback does not return. */
 	bool auto_renew;
 	uint8_t reserved[6]; /**< 0 */
+	/** As mr_push_options::key_from. */
+	const char *key_from;
 };
 
 /** Receives one delivery, within the calls that process.

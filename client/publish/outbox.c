@@ -97,6 +97,7 @@ static bool knows_options(const struct mr_outbox *o, const uint8_t *records)
 			sizeof(struct mrf_message_sections),
 		sizeof(options));
 	needed = (options.ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
+		 (options.key != 0 ? MRF_PUSH_OPTION_KEY : 0u) |
 		 (options.priority != 0 ? MRF_PUSH_OPTION_PRIORITY : 0u) |
 		 ((options.delay_ms | options.at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
 	return (needed & ~o->push_options) == 0;

@@ -20,6 +20,7 @@
 
 #include "client/core/deferred.h"
 #include "client/core/part.h"
+#include "lib/wire/queue_key.h"
 #include "lib/wire/queue_name.h"
 
 struct mr_control_answer;
@@ -112,6 +113,7 @@ struct mr_consumer {
 	uint32_t known; /* enum mrf_consume_option: what the bus obeys */
 	struct mr_queue_options options;
 	char tag[MR_QUEUE_TAG_BYTES_MAX + 1];
+	char key_from[MR_QUEUE_KEY_FROM_MAX + 1];
 	char name[MR_SUBJECT_BYTES + 1];
 };
 

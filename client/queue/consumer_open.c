@@ -39,7 +39,7 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 	struct mrf_builder b;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	request.options = mr_queue_options_write(&b, &k->options);
+	request.options = mr_queue_options_write(&b, &k->options, k->key_from);
 	return mr_control_request_encode(&b, MRF_CLIENT_BODY_CONSUME_REQUEST,
 		mrf_consume_request_write(&b, &request), to, room);
 }
@@ -98,7 +98,8 @@ static int check(struct mr_client *c, const char *name, const struct mr_consume_
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	if (options->prefetch > MR_QUEUE_PREFETCH_MAX)
 		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_QUEUE_PREFETCH_MAX);
-	return check_limits(c, options) ?: mr_queue_options_check(c, &options->queue);
+	return check_limits(c, options)
+		       ?: mr_queue_options_check(c, &options->queue, options->key_from);
 }
 
 static void take_limits(struct mr_consumer *k, const struct mr_consume_options *options)
@@ -143,6 +144,7 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 		k->batch = 1;
 	k->options = options->queue;
 	take_limits(k, options);
+	mr_queue_key_from_copy(k->key_from, options->key_from);
 	k->unsettled_free = UINT32_MAX;
 	k->fifo_end = &k->fifo_first;
 	memcpy(k->name, name, strlen(name) + 1);

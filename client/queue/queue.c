@@ -12,6 +12,7 @@
 #include "client/core/wait.h"
 #include "client/queue/handover.h"
 #include "lib/wire/priority.h"
+#include "lib/wire/queue_key.h"
 
 #define WINDOW_DEFAULT 1024u
 #define FIND_NS        (1000 * MR_NS_PER_MS)
@@ -23,7 +24,8 @@
 #define HANDLE_MASK  0x7fffull
 #define COUNT_MASK   ((1ull << HANDLE_SHIFT) - 1)
 
-uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options)
+uint32_t mr_queue_options_write(
+	struct mrf_builder *b, const struct mr_queue_options *options, const char *key_from)
 {
 	struct mrf_queue_options out = {
 		.policy = mr_sized_choice(options->policy),
@@ -40,7 +42,11 @@ uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_opt
 		.when_expired = options->when_expired,
 		.aging_ms = options->aging_s * 1000u,
 		.single_active = options->single_active,
+		.in_flight_per_key = options->in_flight_per_key,
 	};
+
+	if (key_from[0] != '\0')
+		out.key_from = mrf_str(key_from);
 
 	return mrf_queue_options_write(b, &out);
 }
@@ -57,7 +63,7 @@ uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 	struct mrf_builder b;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	request.options = mr_queue_options_write(&b, &q->options);
+	request.options = mr_queue_options_write(&b, &q->options, q->key_from);
 	return mr_control_request_encode(
 		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
 }
@@ -246,6 +252,7 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 	q->on_outcome = options->on_outcome;
 	q->arg = options->arg;
 	q->options = options->queue;
+	mr_queue_key_from_copy(q->key_from, options->key_from);
 	memcpy(q->name, name, strlen(name) + 1);
 	q->asked_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
 	q->serial = ++c->queue_serial;
@@ -255,10 +262,20 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 	return 0;
 }
 
-int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options)
+void mr_queue_key_from_copy(char *to, const char *key_from)
 {
-	if (options->reserved8 != 0)
-		return mr_fail(c, -EINVAL, "queue: reserved options are not 0");
+	to[0] = '\0';
+	if (key_from != NULL)
+		memcpy(to, key_from, strlen(key_from) + 1);
+}
+
+int mr_queue_options_check(
+	struct mr_client *c, const struct mr_queue_options *options, const char *key_from)
+{
+	if (options->in_flight_per_key > MR_QUEUE_IN_FLIGHT_PER_KEY_MAX)
+		return mr_fail(c, -EINVAL, "in_flight_per_key: at most 250");
+	if (key_from != NULL && strlen(key_from) > MR_QUEUE_KEY_FROM_MAX)
+		return mr_fail(c, -EINVAL, "key_from: longer than 80 bytes");
 	if (options->when_expired > MR_EXPIRED_DEAD_LETTER)
 		return mr_fail(c, -EINVAL, "when_expired: unknown choice");
 	if (options->single_active > MR_SINGLE_ACTIVE_YES)
@@ -274,7 +291,7 @@ static int check(struct mr_client *c, const char *name, const struct mr_push_opt
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
 		return mr_fail(c, -EINVAL, "promise: unknown kind");
-	return mr_queue_options_check(c, &options->queue);
+	return mr_queue_options_check(c, &options->queue, options->key_from);
 }
 
 static int open_queue(struct mr_client *c, const char *name, const struct mr_push_options *options,
@@ -367,8 +384,22 @@ static const uint8_t priority_flags[MR_PRIORITY_LAST + 1] = {
 static inline uint32_t needed_options(const struct mr_push *push)
 {
 	return (push->ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
+	       (push->key != NULL ? MRF_PUSH_OPTION_KEY : 0u) |
 	       (push->priority >= MR_PRIORITY_FIRST ? MRF_PUSH_OPTION_PRIORITY : 0u) |
 	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
+}
+
+/* True if the text may be a key, and so a header's value. */
+static bool is_key(const char *key)
+{
+	size_t bytes = strlen(key);
+
+	if (bytes == 0 || bytes > MR_QUEUE_KEY_BYTES_MAX)
+		return false;
+	for (size_t i = 0; i < bytes; i++)
+		if ((unsigned char)key[i] < ' ' || key[i] == 127)
+			return false;
+	return true;
 }
 
 /* Checks the options of a push against the bus. They are not known before it is connected. */
@@ -378,8 +409,14 @@ static int check_options(const struct mr_queue *q, const struct mr_push *push)
 
 	if (push->delay_ms != 0 && push->at_ms != 0)
 		return mr_fail(q->client, -EINVAL, "push: delay_ms and at_ms are both set");
+	if (push->key != NULL && !is_key(push->key))
+		return mr_fail(q->client, -EINVAL,
+			"key: expected 1 to 255 bytes without control characters");
 	if (q->box.target == 0)
 		return mr_fail(q->client, -EAGAIN, "the queue is not open now");
+	if (lacks & MRF_PUSH_OPTION_KEY)
+		return mr_fail(q->client, -EOPNOTSUPP,
+			"key: the bus is older and does not know keys of messages");
 	if (lacks & MRF_PUSH_OPTION_TTL)
 		return mr_fail(q->client, -EOPNOTSUPP,
 			"ttl: the bus is older and does not know a message's time to live");
@@ -390,6 +427,11 @@ static int check_options(const struct mr_queue *q, const struct mr_push *push)
 			  : mr_fail(q->client, -EOPNOTSUPP,
 				    "delay: the bus is older and does not know delayed messages");
 }
+
+#define VERSION_LINE "NATS/1.0\r\n"
+#define KEY_NAME     MR_QUEUE_KEY_HEADER ": "
+/* What a key adds to a header block at most. */
+#define KEY_LINE_MAX (sizeof(VERSION_LINE) + sizeof(KEY_NAME) + MR_QUEUE_KEY_BYTES_MAX + 4)
 
 /* A push with the options before its header block. */
 struct with_options {
@@ -403,6 +445,39 @@ static inline bool has_options(const struct mr_push *push)
 	return needed_options(push) != 0;
 }
 
+static char *append(char *to, const char *text, size_t bytes)
+{
+	memcpy(to, text, bytes);
+	return to + bytes;
+}
+
+/* Does the same with the key as the first header. */
+static int prepend_key(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
+{
+	const size_t version_bytes = sizeof(VERSION_LINE) - 1, key_bytes = strlen(push->key);
+	const char *rest = push->headers;
+	char *to = out->memory + sizeof(out->options);
+
+	out->options.key = mr_queue_key_of(push->key, key_bytes);
+	memcpy(out->memory, &out->options, sizeof(out->options));
+	if (push->header_bytes > 0 && (push->header_bytes < version_bytes ||
+					      memcmp(rest, VERSION_LINE, version_bytes) != 0)) {
+		free(out->memory);
+		out->memory = NULL;
+		return mr_fail(q->client, -EINVAL, "malformed header block");
+	}
+	to = append(to, VERSION_LINE, version_bytes);
+	to = append(to, KEY_NAME, sizeof(KEY_NAME) - 1);
+	to = append(to, push->key, key_bytes);
+	to = append(to, "\r\n", 2);
+	if (push->header_bytes > 0)
+		to = append(to, rest + version_bytes, push->header_bytes - version_bytes);
+	else
+		to = append(to, "\r\n", 2);
+	out->push.header_bytes = (size_t)(to - out->memory);
+	return 0;
+}
+
 /* Puts the options before the header block. */
 static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
 {
@@ -413,18 +488,20 @@ static int prepend_options(struct mr_queue *q, const struct mr_push *push, struc
 		out->options.priority = (uint8_t)(1 + push->priority - MR_PRIORITY_FIRST);
 	out->push.headers = (const char *)&out->options;
 	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
-	if (push->header_bytes == 0)
+	if (push->header_bytes == 0 && push->key == NULL)
 		return 0;
-	if (push->headers == NULL)
+	if (push->header_bytes > 0 && push->headers == NULL)
 		return mr_fail(q->client, -EINVAL, "a length is given without data");
 	if (push->header_bytes > MR_BODY_BYTES_MAX)
 		return mr_publish_too_large(q->client);
-	out->memory = malloc(out->push.header_bytes);
+	out->memory = malloc(out->push.header_bytes + KEY_LINE_MAX);
 	if (out->memory == NULL)
 		return mr_fail(q->client, -ENOMEM, NULL);
+	out->push.headers = out->memory;
+	if (push->key != NULL)
+		return prepend_key(q, push, out);
 	memcpy(out->memory, &out->options, sizeof(out->options));
 	memcpy(out->memory + sizeof(out->options), push->headers, push->header_bytes);
-	out->push.headers = out->memory;
 	return 0;
 }
 

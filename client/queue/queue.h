@@ -12,6 +12,7 @@
 #define MILLRACE_CLIENT_QUEUE_QUEUE_H
 
 #include "client/publish/outbox.h"
+#include "lib/wire/queue_key.h"
 
 struct mr_control_answer;
 
@@ -31,11 +32,15 @@ struct mr_queue {
 	void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
 	void *arg;
 	struct mr_queue_options options;
+	char key_from[MR_QUEUE_KEY_FROM_MAX + 1];
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
 /* 0, or -EINVAL for reserved fields that are not 0. */
-int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options);
+int mr_queue_options_check(
+	struct mr_client *c, const struct mr_queue_options *options, const char *key_from);
+/* Copies a checked text; NULL: an empty one. `to`: MR_QUEUE_KEY_FROM_MAX + 1 bytes. */
+void mr_queue_key_from_copy(char *to, const char *key_from);
 struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial);
 uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room);
 /* Takes control's answer. 0, or the reason why the queue is not open. */
@@ -53,7 +58,8 @@ int mr_queue_measure_output(struct mr_queue *q, const struct mr_push *push,
 int mr_queue_push_output(
 	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin);
 /* Writes the options of a request. */
-uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options);
+uint32_t mr_queue_options_write(
+	struct mrf_builder *b, const struct mr_queue_options *options, const char *key_from);
 
 extern const struct mr_part mr_queue_part;
 

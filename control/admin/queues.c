@@ -13,6 +13,7 @@
 /* Upper limits, larger than one answer can hold. */
 #define CONSUMERS_MAX 2048u
 #define MESSAGES_MAX  2048u
+#define KEYS_MAX      32u
 
 static uint32_t copy_consumer(struct mrf_builder *b, struct mrf_table t)
 {
@@ -57,6 +58,9 @@ static void copy_counts(struct mrf_queue_row *v, struct mrf_table t)
 	v->failures = mrf_queue_row_failures(t);
 	v->replies = mrf_queue_row_replies(t);
 	v->dropped = mrf_queue_row_dropped(t);
+	v->keys = mrf_queue_row_keys(t);
+	v->keys_held = mrf_queue_row_keys_held(t);
+	v->keys_moved = mrf_queue_row_keys_moved(t);
 }
 
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
@@ -147,6 +151,40 @@ static void answer_messages(struct mr_admin_slot *s, struct mrf_table answer)
 		s, MRF_ADMIN_BODY_ADMIN_MESSAGES, mrf_admin_messages_write(&s->builder, &v));
 }
 
+static uint32_t copy_key(struct mrf_builder *b, struct mrf_table t)
+{
+	const struct mrf_queue_key_row v = {
+		.key = mrf_queue_key_row_key(t),
+		.text = mrf_queue_key_row_text(t),
+		.ready = mrf_queue_key_row_ready(t),
+		.unsettled = mrf_queue_key_row_unsettled(t),
+		.delayed = mrf_queue_key_row_delayed(t),
+		.session = mrf_queue_key_row_session(t),
+		.subscription = mrf_queue_key_row_subscription(t),
+		.held_ms = mrf_queue_key_row_held_ms(t),
+		.oldest_ms = mrf_queue_key_row_oldest_ms(t),
+	};
+
+	return mrf_queue_key_row_write(b, &v);
+}
+
+static void answer_keys(struct mr_admin_slot *s, struct mrf_table answer)
+{
+	uint32_t keys[KEYS_MAX];
+	struct mrf_admin_keys v = {
+		.rows_count = mrf_queue_answer_keys_count(answer),
+		.cursor = (uint32_t)mrf_queue_answer_count(answer),
+	};
+
+	if (v.rows_count > KEYS_MAX)
+		v.rows_count = KEYS_MAX;
+	for (uint32_t i = 0; i < v.rows_count; i++)
+		keys[i] = copy_key(&s->builder, mrf_queue_answer_keys_at(answer, i));
+	if (v.rows_count > 0)
+		v.rows = keys;
+	mr_admin_answer(s, MRF_ADMIN_BODY_ADMIN_KEYS, mrf_admin_keys_write(&s->builder, &v));
+}
+
 /* Sends the error result if the command failed. True if it did. */
 static bool failed(struct mr_admin_slot *s, int error, struct mrf_table answer)
 {
@@ -229,6 +267,8 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 		return;
 	if (a->detail == MRF_QUEUE_VERB_PEEK) {
 		answer_messages(s, answer);
+	} else if (a->detail == MRF_QUEUE_VERB_KEYS) {
+		answer_keys(s, answer);
 	} else if (a->detail == MRF_QUEUE_VERB_SHOW || a->detail == MRF_QUEUE_VERB_EDIT) {
 		error = add_rows(s, answer);
 		if (error == 0)
@@ -243,7 +283,7 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 static bool is_operators(unsigned verb)
 {
-	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_RESUME_CONSUMER &&
+	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_KEYS &&
 	       verb != MRF_QUEUE_VERB_LIST;
 }
 
@@ -254,6 +294,7 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.kind = mrf_queue_command_kind(command),
 		.name = mrf_queue_command_name(command),
 		.count = mrf_queue_command_count(command),
+		.cursor = mrf_queue_command_cursor(command),
 		.lookup = true,
 		.edits = mrf_queue_command_edits(command),
 		.session = mrf_queue_command_session(command),

@@ -207,6 +207,14 @@ int mr_queue_command_send(struct mr_queue_commands *c, unsigned worker,
 	return 0;
 }
 
+/* Absent and empty are the same. */
+static struct mrf_string key_from_of(struct mrf_table t)
+{
+	struct mrf_string text = mrf_queue_options_key_from(t);
+
+	return text.bytes > 0 ? text : (struct mrf_string){0};
+}
+
 struct mrf_queue_options mr_queue_command_options(struct mrf_table t)
 {
 	return (struct mrf_queue_options){
@@ -224,6 +232,8 @@ struct mrf_queue_options mr_queue_command_options(struct mrf_table t)
 		.when_expired = mrf_queue_options_when_expired(t),
 		.aging_ms = mrf_queue_options_aging_ms(t),
 		.single_active = mrf_queue_options_single_active(t),
+		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
+		.key_from = key_from_of(t),
 	};
 }
 

@@ -147,7 +147,7 @@ static bool refuse_options(
 	const struct mr_request *q, struct mrf_table t, struct mrf_queue_options *out)
 {
 	*out = mr_queue_command_options(t);
-	if (out->policy > MRF_QUEUE_POLICY_WEIGHTED)
+	if (out->policy > MRF_QUEUE_POLICY_KEY_SHARED)
 		return mr_request_invalid(q, -EINVAL, "policy", "this bus does not know it");
 	if (out->when_full > MRF_QUEUE_FULL_DEAD_LETTER)
 		return mr_request_invalid(

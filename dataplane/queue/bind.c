@@ -2,6 +2,7 @@
 /* bind: publishes that go into queues bound to their subject, and the flags of full ones. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/full.h"
+#include "dataplane/queue/key.h"
 #include "lib/base/memory.h"
 
 #define VERSION_LINE "NATS/1.0\r\n"
@@ -481,14 +482,17 @@ void mr_queues_publish(
 	uint32_t first_bytes = first_line_bytes(m), more = line_bytes(m, first_bytes);
 	uint32_t bytes = m->header_bytes + m->payload_bytes + more;
 	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
+	struct mrf_push_options options = {0};
 	struct mr_push_facts facts;
 	struct mr_queue_entry *e;
 
 	mr_queues_at(q, now_ms);
 	if (mr_unlikely(queue == NULL || queue->kind != MRF_QUEUE_KIND_QUEUE || queue->is_dead))
 		goto refuse;
+	if (mr_unlikely(queue->takes_key))
+		options.key = mr_key_of(queue, m);
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
-		mr_fragment_push(q, session, queue, m, NULL);
+		mr_fragment_push(q, session, queue, m, &options);
 		return;
 	}
 	status = mr_bind_check(q, session, queue, m, bytes, &facts);
@@ -499,10 +503,19 @@ void mr_queues_publish(
 		return;
 	}
 	status = MRF_STATUS_CODE_NO_MEMORY;
+	if (mr_unlikely(options.key != 0))
+		facts.entry_flags |= MR_ENTRY_TIME;
 	e = make_entry(q, facts.unpaid ? 0 : mr_client_find(q, session)->account, m,
 		facts.entry_flags, first_bytes, more);
 	if (mr_unlikely(e == NULL))
 		goto refuse;
+	if (mr_unlikely(options.key != 0)) {
+		mr_options_apply(q, e, &options);
+		if (!mr_key_admit(q, queue, e)) {
+			mr_entry_free(q, e);
+			goto refuse;
+		}
+	}
 	finish(q, queue, e, facts.origin);
 	return;
 refuse:

@@ -4,6 +4,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/peek.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
@@ -67,6 +68,9 @@ static struct mrf_queue_options options_of(const struct request *r)
 		.aging_ms = (uint32_t)value_or(mrf_queue_options_aging_ms(t), d->aging_ms),
 		.single_active =
 			(uint8_t)value_or(mrf_queue_options_single_active(t), d->single_active),
+		.in_flight_per_key = (uint16_t)value_or(
+			mrf_queue_options_in_flight_per_key(t), value_or(d->in_flight_per_key, 1)),
+		.key_from = mrf_queue_options_key_from(t),
 	};
 }
 
@@ -81,12 +85,18 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_max_deliver(t) || mrf_queue_options_not_idempotent(t) ||
 	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
 	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t) ||
-	       mrf_queue_options_aging_ms(t) || mrf_queue_options_single_active(t);
+	       mrf_queue_options_aging_ms(t) || mrf_queue_options_single_active(t) ||
+	       mrf_queue_options_in_flight_per_key(t) || mrf_queue_options_key_from(t).bytes;
 }
 
 static bool is_yes(uint8_t single_active)
 {
 	return single_active == MRF_SINGLE_ACTIVE_YES;
+}
+
+static bool same_text(struct mrf_string a, struct mrf_string b)
+{
+	return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
 
 /* Returns the options, as bits, in which the queue differs from what was asked for. */
@@ -125,6 +135,10 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 			wants.aging_ms == has->aging_ms},
 		{MRF_QUEUE_OPTION_SINGLE_ACTIVE, mrf_queue_options_single_active(t),
 			is_yes(wants.single_active) == is_yes(has->single_active)},
+		{MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY, mrf_queue_options_in_flight_per_key(t),
+			wants.in_flight_per_key == has->in_flight_per_key},
+		{MRF_QUEUE_OPTION_KEY_FROM, wants.key_from.bytes,
+			same_text(wants.key_from, has->key_from)},
 	};
 	uint32_t bits = 0;
 
@@ -140,10 +154,13 @@ static bool agrees_with_options(const struct request *r, const struct mr_queue *
 	return (differences(r, &queue->options) & ~queue->edited) == 0;
 }
 
-static bool options_are_valid(const struct mrf_queue_options *o)
+static bool options_are_valid(const struct request *r, const struct mrf_queue_options *o)
 {
-	return o->policy > MRF_QUEUE_POLICY_DEFAULT && o->policy <= MRF_QUEUE_POLICY_WEIGHTED &&
-	       o->when_full > MRF_QUEUE_FULL_DEFAULT &&
+	const char *why = mr_key_options_check(o, r->kind);
+
+	r->q->limits.why = why;
+	return why == NULL && o->policy > MRF_QUEUE_POLICY_DEFAULT &&
+	       o->policy <= MRF_QUEUE_POLICY_KEY_SHARED && o->when_full > MRF_QUEUE_FULL_DEFAULT &&
 	       o->when_full <= MRF_QUEUE_FULL_DEAD_LETTER &&
 	       o->when_expired <= MRF_QUEUE_EXPIRED_DEAD_LETTER &&
 	       o->single_active <= MRF_SINGLE_ACTIVE_YES && o->messages_max <= UINT64_MAX / 4 &&
@@ -160,7 +177,7 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	int rc;
 
 	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
-		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(&options) ||
+		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(r, &options) ||
 		(r->kind == MRF_QUEUE_KIND_SERVICE && options.when_full > MRF_QUEUE_FULL_REFUSE))
 		return -EINVAL;
 	if (r->session != 0) {
@@ -240,8 +257,8 @@ static int command_open(struct request *r)
 	r->answer.window = mr_push_window(r->q, queue);
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
-		r->answer.push_options =
-			MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY | MRF_PUSH_OPTION_PRIORITY;
+		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
+					 MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -363,6 +380,8 @@ static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
 
 	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
 		oldest = larger_of(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
+	if (queue->keys != NULL)
+		oldest = larger_of(oldest, mr_keys_oldest_ms(r->q, queue, &r->looks));
 	oldest = larger_of(oldest, oldest_out(r, queue->delayed_head));
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
 		for (unsigned renewed = 0; renewed < 2; renewed++)
@@ -415,6 +434,9 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .bindings = mr_bind_count(r->q, queue),
 			      .ready_by_level = by_level,
 			      .ready_by_level_count = consumers ? MR_LEVELS : 0,
+			      .keys = queue->keys == NULL ? 0 : queue->keys->count,
+			      .keys_held = queue->keys == NULL ? 0 : queue->keys->held_count,
+			      .keys_moved = queue->keys == NULL ? 0 : queue->keys->moved,
 		      });
 }
 
@@ -451,6 +473,8 @@ static int command_edit(struct request *r)
 		.when_expired = mrf_queue_options_when_expired(t),
 		.aging_ms = mrf_queue_options_aging_ms(t),
 		.single_active = mrf_queue_options_single_active(t),
+		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
+		.key_from = mrf_queue_options_key_from(t),
 	};
 	struct mr_queue *queue = named_queue(r);
 	int rc;
@@ -632,6 +656,24 @@ static int command_delete(struct request *r)
 	return 0;
 }
 
+/* Lists keys; `count` of the answer: the cursor to continue from, 0 at the end. */
+static int command_keys(struct request *r)
+{
+	uint32_t cursor = mrf_queue_command_cursor(r->command);
+	struct mr_queue *queue = named_queue(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	r->answer.queue = queue->number;
+	if (queue->keys == NULL) {
+		r->q->limits.why = "it does not go by keys: its policy is not key-shared";
+		return -EINVAL;
+	}
+	r->answer.keys_count = mr_keys_list(r->q, queue, &cursor, r->b, r->rows);
+	r->answer.count = cursor;
+	return 0;
+}
+
 static int execute_command(struct request *r)
 {
 	switch (mrf_queue_command_verb(r->command)) {
@@ -649,6 +691,7 @@ static int execute_command(struct request *r)
 	case MRF_QUEUE_VERB_EDIT: return command_edit(r);
 	case MRF_QUEUE_VERB_PAUSE_CONSUMER: return pause_consumer(r, true);
 	case MRF_QUEUE_VERB_RESUME_CONSUMER: return pause_consumer(r, false);
+	case MRF_QUEUE_VERB_KEYS: return command_keys(r);
 	default: return -EINVAL;
 	}
 }
@@ -690,6 +733,7 @@ uint32_t mr_queues_command(
 	r.answer.code = execute_command(&r);
 	r.answer.text = mrf_str(text_of(&r, r.answer.code));
 	r.answer.rows = r.rows;
+	r.answer.keys = r.rows;
 	r.answer.messages = r.messages;
 	return mrf_queue_answer_write(b, &r.answer);
 }

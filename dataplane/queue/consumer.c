@@ -4,6 +4,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/work.h"
 
 #define UNBLOCK_AT_ONCE 256u
@@ -28,9 +29,13 @@ void mr_consumer_toggle(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (c->ready) {
 		mr_policy_remove(c->queue, c);
+		if (mr_unlikely(c->keys != NULL))
+			mr_key_credit(q, c);
 		return;
 	}
 	mr_policy_add(c->queue, c);
+	if (mr_unlikely(c->keys != NULL))
+		mr_key_credit(q, c);
 	if (c->queue->ready_count > 0 && !c->queue->paused)
 		mr_queue_activate(q, c->queue);
 }
@@ -152,6 +157,10 @@ int mr_consumer_add(
 		.timer = {.kind = MR_QUEUE_TIMER_CONSUMER},
 	};
 	rc = mr_hold_tag(q, c, wish->tag);
+	if (rc == 0 && queue->keys != NULL && !mr_key_consumer_new(q, c)) {
+		mr_hold_leave(q, c);
+		rc = -ENOMEM;
+	}
 	if (rc != 0) {
 		mr_slab_release(q->store, c, (uint32_t)sizeof(*c));
 		mr_limit_consumer_gone(q, queue, client);
@@ -160,6 +169,8 @@ int mr_consumer_add(
 	link_consumer(client, c);
 	client->consumers_count++;
 	mr_policy_join(queue, c);
+	if (c->keys != NULL)
+		mr_key_join(q, queue, c);
 	mr_hold_join(q, c);
 	(void)set_share(q, c, wish); /* the tag is there already */
 	queue->used_ms = q->now_ms;
@@ -265,6 +276,8 @@ static void forget_consumer(struct mr_queues *q, struct mr_queue_consumer *c)
 	if (c->blocked)
 		unlink_blocked(q, c);
 	mr_queue_timer_clear(&q->timers, &c->timer);
+	if (c->keys != NULL)
+		mr_key_part(q, queue, c);
 	mr_policy_leave(queue, c);
 	mr_hold_leave(q, c);
 	unlink_consumer(c);

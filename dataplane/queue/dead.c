@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/work.h"
 
 #define VERSION_LINE    "NATS/1.0\r\n"
@@ -137,6 +138,15 @@ static bool change_chain(struct mr_queues *q, struct mr_queue_entry *e, const st
 	return true;
 }
 
+static void copy_facts(struct mr_queue_entry *to, struct mr_queue_entry *from)
+{
+	to->attempts = from->attempts;
+	to->spared = from->spared;
+	mr_entry_priority_copy(to, from);
+	if (from->flags & MR_ENTRY_TIME)
+		mr_entry_time(to)->key = mr_entry_time(from)->key;
+}
+
 /* Turns a whole message, too large with its new header block, into fragments. Returns the old entry
  * if that fails. */
 static struct mr_queue_entry *change_to_chain(
@@ -158,9 +168,7 @@ static struct mr_queue_entry *change_to_chain(
 		mr_entry_free(q, n);
 		return e;
 	}
-	n->attempts = e->attempts;
-	n->spared = e->spared;
-	mr_entry_priority_copy(n, e);
+	copy_facts(n, e);
 	mr_entry_free(q, e);
 	return n;
 }
@@ -183,9 +191,7 @@ static struct mr_queue_entry *replace_header_block(
 		b->bytes + payload_bytes);
 	if (n == NULL)
 		return e;
-	n->attempts = e->attempts;
-	n->spared = e->spared;
-	mr_entry_priority_copy(n, e);
+	copy_facts(n, e);
 	body = mr_entry_body(n);
 	memcpy(body, b->text, b->bytes);
 	memcpy(body + b->bytes, (uint8_t *)mr_entry_body(e) + e->header_bytes, payload_bytes);
@@ -312,6 +318,8 @@ void mr_dead_letter(
 		return;
 	}
 	mr_work(q, MR_WORK_DEAD);
+	if (e->flags & MR_ENTRY_TIME)
+		mr_key_leave(q, queue, e);
 	queue->body_bytes -= e->body_bytes;
 	queue->dead_count++;
 	mr_count(q->c.stats->queue_dead, 1);

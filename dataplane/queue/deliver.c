@@ -2,6 +2,7 @@
 /* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -149,6 +150,8 @@ struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_deli
 		end_out(q, d);
 	} else {
 		end_delayed(q, d);
+		if (e->flags & MR_ENTRY_TIME)
+			mr_key_delayed(q, d->queue, e, -1);
 	}
 	if (d->timer.at != 0)
 		mr_queue_timer_clear(&q->timers, &d->timer);
@@ -250,6 +253,8 @@ bool mr_delivery_delay(
 	/* The entry may reach its age limit, or the end of its time, earlier. */
 	mr_queue_timer_set(
 		&q->timers, &d->timer, q->now_ms + (delay_ms < left_ms ? delay_ms : left_ms));
+	if (e->flags & MR_ENTRY_TIME)
+		mr_key_delayed(q, queue, e, 1);
 	return true;
 }
 
@@ -566,6 +571,24 @@ static inline bool drop_unwanted(
 	return false;
 }
 
+/* The same for a queue that goes by keys. */
+static void run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
+{
+	struct mr_queue_consumer *c;
+	struct mr_queue_entry *e;
+
+	mr_key_run_loose(q, queue, floor + (q->work - floor) / 2);
+	while (q->work > floor && !queue->paused && (e = mr_key_next(q, queue, &c)) != NULL) {
+		q->work--;
+		if (drop_unwanted(q, queue, e))
+			continue;
+		if (mr_likely(deliver_entry(q, queue, c, e)))
+			mr_key_took(q, c);
+		else
+			mr_consumer_block(q, c);
+	}
+}
+
 /* Delivers from one queue. The queue stays active if it has more to deliver. */
 static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 {
@@ -576,6 +599,8 @@ static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 	mr_work(q, 1);
 	if (mr_unlikely(queue->redriving > 0 && !queue->redrive_waits))
 		mr_dead_redrive(q, queue, floor + (q->work - floor) / 2);
+	if (mr_unlikely(queue->keys != NULL))
+		run_keys(q, queue, floor);
 	while (q->work > floor && !queue->paused && (e = mr_queue_next(q, queue)) != NULL &&
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		q->work--;
@@ -584,13 +609,15 @@ static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 			mr_consumer_block(q, c);
 	}
 	mr_queue_deactivate(q, queue);
-	if (q->work <= floor || (queue->redriving > 0 && !queue->redrive_waits))
+	if (q->work <= floor || (queue->redriving > 0 && !queue->redrive_waits) ||
+		(queue->keys != NULL && mr_keys_are_loose(queue)))
 		mr_queue_activate(q, queue); /* behind the others */
 }
 
 static void free_garbage(struct mr_queues *q)
 {
 	mr_ttl_free_some(q);
+	mr_keys_free_some(q);
 	while (q->garbage != NULL && mr_work_left(q)) {
 		struct mr_queue_entry *e = q->garbage;
 
@@ -610,7 +637,8 @@ static void free_garbage(struct mr_queues *q)
 static bool has_rest(const struct mr_queues *q)
 {
 	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_times != NULL ||
-	       q->garbage_fragments != NULL || q->purging != NULL || q->leaving != NULL;
+	       q->garbage_fragments != NULL || q->purging != NULL || q->leaving != NULL ||
+	       mr_keys_has_garbage(q);
 }
 
 /* Goes on with what was too much for one call. */

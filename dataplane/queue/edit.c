@@ -6,7 +6,9 @@
  *   age limit        holds for all waiting messages, some of them a round
  *   ack time-out     holds for the deliveries that are out, from the start of their time-outs
  *   max_deliver      holds when a delivery comes back
- *   policy           the consumers start anew
+ *   policy           the consumers start anew; to or from key-shared only while the queue is empty
+ *   in_flight_per_key  holds for a key when its next message is settled
+ *   key_from         holds for the messages that are pushed from now on
  *   when_expired     holds for the messages whose time to live ends from now on
  *   aging            holds for all waiting messages, from when they came
  *   single_active    the consumer that came first is the active one; what others have they keep
@@ -15,6 +17,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/key.h"
 
 #define TIME_MS_MIN 10u
 #define TIME_MS_MAX 86400000u
@@ -22,12 +25,13 @@
 #define BREAKER_OPTIONS                                                                            \
 	(MRF_QUEUE_OPTION_BREAKER_FAILURES | MRF_QUEUE_OPTION_BREAKER_RESET |                      \
 		MRF_QUEUE_OPTION_BREAKER_PROBES)
+#define KEY_OPTIONS (MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY | MRF_QUEUE_OPTION_KEY_FROM)
 #define EDITABLE                                                                                   \
 	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
 		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
 		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS |    \
 		MRF_QUEUE_OPTION_WHEN_EXPIRED | MRF_QUEUE_OPTION_AGING |                           \
-		MRF_QUEUE_OPTION_SINGLE_ACTIVE)
+		MRF_QUEUE_OPTION_SINGLE_ACTIVE | KEY_OPTIONS)
 
 struct check {
 	uint32_t option;
@@ -39,7 +43,7 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 {
 	const struct check checks[] = {
 		{MRF_QUEUE_OPTION_POLICY, v->policy, MRF_QUEUE_POLICY_LEAST_RECENTLY_USED,
-			MRF_QUEUE_POLICY_WEIGHTED, "policy: this bus does not know it"},
+			MRF_QUEUE_POLICY_KEY_SHARED, "policy: this bus does not know it"},
 		{MRF_QUEUE_OPTION_WHEN_FULL, v->when_full, MRF_QUEUE_FULL_WAIT,
 			MRF_QUEUE_FULL_DEAD_LETTER,
 			"when_full: expected wait, refuse, drop-oldest or dead-letter"},
@@ -66,6 +70,8 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 			"aging: expected 0 (none) to 2^31 - 1 ms"},
 		{MRF_QUEUE_OPTION_SINGLE_ACTIVE, v->single_active, MRF_SINGLE_ACTIVE_NO,
 			MRF_SINGLE_ACTIVE_YES, "single_active: expected no or yes"},
+		{MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY, v->in_flight_per_key, 1,
+			MR_QUEUE_IN_FLIGHT_PER_KEY_MAX, "in_flight_per_key: expected 1 to 250"},
 	};
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
@@ -73,6 +79,22 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 			(checks[i].value < checks[i].min || checks[i].value > checks[i].max))
 			return checks[i].why;
 	return NULL;
+}
+
+/* Checks the options as they will be. */
+static const char *refused_keys(
+	const struct mr_queue *queue, uint32_t edits, const struct mrf_queue_options *values)
+{
+	struct mrf_queue_options o = queue->options;
+	bool was = o.policy == MRF_QUEUE_POLICY_KEY_SHARED;
+
+	mr_queue_options_set(&o, edits, values);
+	if (was && o.policy != MRF_QUEUE_POLICY_KEY_SHARED && !(edits & MRF_QUEUE_OPTION_KEY_FROM))
+		o.key_from = (struct mrf_string){0};
+	if ((o.policy == MRF_QUEUE_POLICY_KEY_SHARED) != was &&
+		(mr_queue_depth(queue) > 0 || queue->assemblies > 0))
+		return "policy: to or from key-shared only while the queue is empty";
+	return mr_key_options_check(&o, queue->kind);
 }
 
 static const char *refused_edit(
@@ -93,7 +115,9 @@ static const char *refused_edit(
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_WHEN_FULL) != 0 &&
 		values->when_full > MRF_QUEUE_FULL_REFUSE)
 		return "when_full: a service waits or refuses";
-	return refused_value(edits, values);
+	if (refused_value(edits, values) != NULL)
+		return refused_value(edits, values);
+	return refused_keys(queue, edits, values);
 }
 
 void mr_queue_options_set(
@@ -119,6 +143,10 @@ void mr_queue_options_set(
 		o->aging_ms = values->aging_ms;
 	if (which & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 		o->single_active = values->single_active;
+	if (which & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
+		o->in_flight_per_key = values->in_flight_per_key;
+	if (which & MRF_QUEUE_OPTION_KEY_FROM)
+		o->key_from = values->key_from;
 	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
 	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)
@@ -136,11 +164,16 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 		q->limits.why = why;
 		return -EINVAL;
 	}
-	if (edits & MRF_QUEUE_OPTION_POLICY)
+	if (edits & MRF_QUEUE_OPTION_POLICY) {
+		if (!mr_key_policy(q, queue, values->policy))
+			return -ENOMEM;
 		mr_policy_change(queue, values->policy);
+	}
 	if (edits & MRF_QUEUE_OPTION_AGING)
 		mr_level_aging(queue, values->aging_ms);
 	mr_queue_options_set(&queue->options, edits, values);
+	if (queue->keys != NULL && (edits & MRF_QUEUE_OPTION_KEY_FROM))
+		mr_key_from_set(queue, values->key_from);
 	if (edits & BREAKER_OPTIONS)
 		mr_breaker_changed(q, queue);
 	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)

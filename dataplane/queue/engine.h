@@ -120,6 +120,7 @@ struct mr_queue_consumer {
 		bytes_out; /* bodies of its deliveries, timed-out ones included until it is heard */
 	uint64_t bytes_overdue; /* part of those that timed out */
 	char *tag;
+	struct mr_consumer_keys *keys; /* NULL: its queue does not go by keys */
 };
 
 /* Pushes in the queue whose acceptance is withheld until there is room. */
@@ -176,10 +177,11 @@ struct mr_queue_levels {
 struct mr_queue {
 	uint32_t number;
 	uint8_t kind;
-	bool paused;  /* by an operator, until resumed */
-	bool is_set;  /* made with options, or edited: not removed for idleness */
-	bool active;  /* in the list of queues that may have something to deliver */
-	bool is_dead; /* holds dead letters */
+	bool paused;    /* by an operator, until resumed */
+	bool is_set;    /* made with options, or edited: not removed for idleness */
+	bool active;    /* in the list of queues that may have something to deliver */
+	bool is_dead;   /* holds dead letters */
+	bool takes_key; /* goes by keys: a push may have one in its headers or its subject */
 	struct mr_queue_list ready[MR_QUEUE_PRIORITIES]; /* by enum mrf_priority */
 	/* Entries that were delivered and came back, a heap with the oldest on top. All are older
 	 * than those in the lists. */
@@ -243,6 +245,7 @@ struct mr_queue {
 	struct mr_queue_purge purge;
 	uint32_t arrivals;              /* order of its newest consumer */
 	struct mr_queue_consumer *sole; /* the active consumer, with single_active; NULL: none */
+	struct mr_queue_keys *keys;     /* NULL: the policy is another than KeyShared (key.h) */
 	uint32_t name_bytes;
 	char name[];
 };
@@ -356,6 +359,11 @@ struct mr_queues {
 	uint64_t sweep_ms;
 	uint64_t random;
 	struct mr_queue_times *garbage_times; /* with all entries of their wheels */
+	struct mr_key_table *key_table;       /* NULL: no queue has gone by keys */
+	struct mr_key_link {
+		struct mr_key_link *prev;
+		struct mr_key_link *next;
+	} key_garbage; /* purged records of keys, with their entries */
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -544,6 +552,9 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 /* Takes the options off a PushOptions message, so that it is a Push with a body of its own. 0, or
  * the StatusCode to refuse with (options.c). */
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
+/* Takes a Push for a queue that goes by keys. */
+void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m);
 /* True if the entry of the push has a struct mr_queue_time. */
 bool mr_options_has_time(const struct mrf_push_options *options);
 /* Gives a new entry the times of its push. */

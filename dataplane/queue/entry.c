@@ -12,7 +12,7 @@ static inline uint32_t chunk_bytes(unsigned flags, uint32_t body_bytes)
 	       (flags & MR_ENTRY_CHAIN ? (uint32_t)sizeof(struct mr_queue_chain) : body_bytes);
 }
 
-static void charge_account(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
+void mr_entry_charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes)
 {
 	if (mr_likely((e->flags & MR_ENTRY_OWNED) == 0))
 		return;
@@ -24,7 +24,7 @@ static void charge_account(struct mr_queues *q, struct mr_queue_entry *e, uint32
 static void set_owner(struct mr_queues *q, struct mr_queue_entry *e, uint32_t account)
 {
 	*mr_entry_owner(e) = (struct mr_queue_owner){.account = account};
-	charge_account(q, e, chunk_bytes(e->flags, e->body_bytes));
+	mr_entry_charge(q, e, chunk_bytes(e->flags, e->body_bytes));
 }
 
 struct mr_queue_entry *mr_entry_new(struct mr_queues *q, uint32_t account, unsigned flags,
@@ -128,7 +128,7 @@ bool mr_entry_append(
 		chain->last->next = p;
 	chain->last = p;
 	e->body_bytes += bytes;
-	charge_account(q, e, (uint32_t)sizeof(*p) + bytes);
+	mr_entry_charge(q, e, (uint32_t)sizeof(*p) + bytes);
 	return true;
 }
 
@@ -145,7 +145,7 @@ struct mr_queue_fragment *mr_entry_first_replace(
 	if (chain->last == chain->first)
 		chain->last = p;
 	chain->first = p;
-	charge_account(q, e, (uint32_t)sizeof(*p) + bytes);
+	mr_entry_charge(q, e, (uint32_t)sizeof(*p) + bytes);
 	return p;
 }
 

@@ -54,10 +54,12 @@ struct mr_queue_call {
 };
 
 enum mr_queue_time_place {
-	MR_TIME_OUT,  /* neither: delivered, delayed, or without an end */
-	MR_TIME_LIST, /* the list of those that were never out */
-	MR_TIME_HEAP, /* the heap of those that came back */
-	MR_TIME_WAIT, /* only the wheel, or on the way there: not due yet */
+	MR_TIME_OUT,      /* neither: delivered, delayed, or without an end */
+	MR_TIME_LIST,     /* the list of those that were never out */
+	MR_TIME_HEAP,     /* the heap of those that came back */
+	MR_TIME_WAIT,     /* only the wheel, or on the way there: not due yet */
+	MR_TIME_KEY_LIST, /* the record of its key: never out */
+	MR_TIME_KEY_HEAP, /* the same: came back */
 };
 
 #define MR_TIME_NEVER UINT64_MAX
@@ -71,6 +73,9 @@ struct mr_queue_time {
 	uint8_t place;    /* enum mr_queue_time_place */
 	uint8_t level;    /* 0: not given; else 1 + level, as in PushOptions */
 	uint8_t reserved[2];
+	uint64_t key;    /* 0: none (key.c) */
+	uint32_t key_at; /* ref of its record; 0: it is in none */
+	uint32_t reserved32;
 };
 
 /* In front of the body: the account and the bytes counted in it. Root's entries have none. */
@@ -218,6 +223,8 @@ uint32_t mr_entry_refusal(
 void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e);
 /* Goes on with the fragments of freed messages, as far as the call's work reaches. */
 void mr_entry_free_fragments(struct mr_queues *q);
+/* Counts as many bytes more in the entry's account, until it is freed. */
+void mr_entry_charge(struct mr_queues *q, struct mr_queue_entry *e, uint32_t bytes);
 /* Appends a copy of a fragment to the chain. False: no memory. */
 bool mr_entry_append(
 	struct mr_queues *q, struct mr_queue_entry *e, const void *body, uint32_t bytes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/key.h"
 
 #include <errno.h>
 
@@ -23,6 +24,8 @@ static void set_hold(
 	c->holds = (uint8_t)(on ? c->holds | hold : c->holds & ~hold);
 	c->prefetch = c->holds != 0 ? 0 : c->prefetch_asked;
 	mr_consumer_update(q, c);
+	if (mr_unlikely(c->keys != NULL) && (c->holds & ~(MR_HOLD_RATE | MR_HOLD_BYTES)) != 0)
+		mr_key_withdraw(q, c);
 }
 
 /* Returns the consumer that came first of those that could take messages; NULL: none. */

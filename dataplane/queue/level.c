@@ -44,8 +44,7 @@ void mr_level_place(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 		e->priority = prepare(q, queue) ? MR_ENTRY_LEVEL : nearest(level - 1) & 3;
 }
 
-/* Returns the level that the entry has reached by its age. */
-static unsigned aged_level(const struct mr_queues *q, const struct mr_queue *queue,
+unsigned mr_level_aged(const struct mr_queues *q, const struct mr_queue *queue,
 	const struct mr_queue_entry *e, unsigned level)
 {
 	uint32_t age_ms = (uint32_t)q->now_ms - e->born_ms, aging_ms = queue->options.aging_ms;
@@ -73,7 +72,7 @@ struct mr_queue_entry *mr_level_next(const struct mr_queues *q, const struct mr_
 		e = oldest_of_level(queue, level);
 		if (e == NULL)
 			continue;
-		aged = aged_level(q, queue, e, level);
+		aged = mr_level_aged(q, queue, e, level);
 		if (next == NULL || aged > most || (aged == most && mr_entry_is_older(e, next))) {
 			next = e;
 			most = aged;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* options: pushes with options: a block of fixed size in front of the body of a Push. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 
 #define BLOCK_BYTES ((uint32_t)sizeof(struct mrf_push_options))
@@ -20,7 +21,7 @@ static bool shorten_fragment(struct mr_message_view *m)
 /* True if the bus knows all that the block asks for. */
 static bool is_known(const struct mrf_push_options *o)
 {
-	return o->key == 0 && o->priority <= MR_LEVELS && o->reserved8 == 0 && o->reserved16 == 0 &&
+	return o->priority <= MR_LEVELS && o->reserved8 == 0 && o->reserved16 == 0 &&
 	       o->reserved32 == 0 && (o->at_ms == 0 || o->delay_ms == 0);
 }
 
@@ -48,7 +49,7 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 bool mr_options_has_time(const struct mrf_push_options *options)
 {
 	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0 ||
-	       options->priority != 0;
+	       options->key != 0 || options->priority != 0;
 }
 
 /* Returns the delay that is left. `at_ms` is converted here, once: steps of the clock that come
@@ -72,6 +73,7 @@ void mr_options_apply(
 	if ((e->flags & MR_ENTRY_TIME) == 0)
 		return;
 	t->level = options->priority;
+	t->key = options->key;
 	if (options->ttl_ms != 0)
 		t->ends_ms = q->now_ms + options->ttl_ms;
 	delay_ms = delay_of(q, options);
@@ -98,16 +100,36 @@ static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queu
 	}
 	if (mr_options_has_time(options))
 		facts.entry_flags |= MR_ENTRY_TIME;
-	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
+	if ((facts.entry_flags & MR_ENTRY_TIME) && mr_unlikely(queue->times == NULL) &&
+		!mr_ttl_prepare(q, queue))
 		return MRF_STATUS_CODE_NO_MEMORY;
 	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
 	if (e == NULL)
 		return mr_entry_refusal(
 			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
 	mr_options_apply(q, e, options);
+	if (!mr_key_admit(q, queue, e)) {
+		mr_entry_free(q, e);
+		return MRF_STATUS_CODE_NO_MEMORY;
+	}
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
 	mr_push_finish(q, session, queue, e, facts.origin);
 	return MRF_STATUS_CODE_OK;
+}
+
+void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m)
+{
+	const struct mrf_push_options options = {.key = mr_key_of(queue, m)};
+	uint32_t status;
+
+	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) {
+		mr_fragment_push(q, session, queue, m, &options);
+		return;
+	}
+	status = push_whole(q, session, queue, m, &options);
+	if (status != MRF_STATUS_CODE_OK)
+		mr_push_refuse(q, session, queue, m->header.target, m, status);
 }
 
 void mr_queues_push_with(
@@ -123,6 +145,8 @@ void mr_queues_push_with(
 		status = queue->kind == MRF_QUEUE_KIND_QUEUE && !queue->is_dead
 				 ? mr_options_take(&push, &options)
 				 : MRF_STATUS_CODE_BAD;
+	if (status == MRF_STATUS_CODE_OK && queue->takes_key && options.key == 0)
+		options.key = mr_key_of(queue, &push);
 	if (status == MRF_STATUS_CODE_OK && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
 		mr_fragment_push(q, session, queue, &push, &options);
 		return;

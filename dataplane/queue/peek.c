@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/peek.h"
 
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/match.h"
 
 #define LOOKS_MAX      1024u
@@ -124,6 +125,16 @@ static void peek_at(struct peek *p, unsigned rank)
 	}
 }
 
+/* Looks at messages of keys, one key after the other. */
+static void peek_keys(struct peek *p)
+{
+	struct mr_queue_entry *out[RETURNED_MAX];
+	uint32_t count = mr_keys_peek(p->q, p->queue, out, RETURNED_MAX);
+
+	for (uint32_t i = 0; i < count && goes_on(p); i++)
+		look_at(p, out[i]);
+}
+
 uint32_t mr_queue_peek(struct mr_queues *q, struct mr_queue *queue, struct mrf_table command,
 	struct mrf_builder *b, uint32_t max, uint32_t rows[MR_QUEUE_PEEK_MAX], uint32_t *looked)
 {
@@ -141,6 +152,8 @@ uint32_t mr_queue_peek(struct mr_queues *q, struct mr_queue *queue, struct mrf_t
 	for (unsigned level = MR_LEVELS; level-- > 0;)
 		if (mr_rank_of_level(level) < mr_queue_ranks(queue))
 			peek_at(&p, mr_rank_of_level(level));
+	if (queue->keys != NULL)
+		peek_keys(&p);
 	*looked = p.looked;
 	return p.count;
 }

@@ -15,7 +15,8 @@
 static bool by_place(const struct mr_queue *queue)
 {
 	return queue->options.policy == MRF_QUEUE_POLICY_ROUND_ROBIN ||
-	       queue->options.policy == MRF_QUEUE_POLICY_RANDOM;
+	       queue->options.policy == MRF_QUEUE_POLICY_RANDOM ||
+	       queue->options.policy == MRF_QUEUE_POLICY_KEY_SHARED;
 }
 
 static void heap_place(struct mr_queue *queue, uint32_t at, struct mr_queue_consumer *c)
@@ -134,6 +135,7 @@ struct mr_queue_consumer *mr_policy_choose(struct mr_queues *q, struct mr_queue 
 void mr_policy_used(struct mr_queue *queue, struct mr_queue_consumer *c)
 {
 	switch (queue->options.policy) {
+	case MRF_QUEUE_POLICY_KEY_SHARED: /* messages without a key */
 	case MRF_QUEUE_POLICY_ROUND_ROBIN: queue->cursor = c->index + 1; return;
 	case MRF_QUEUE_POLICY_RANDOM: return;
 	case MRF_QUEUE_POLICY_LEAST_OUTSTANDING: c->key = outstanding_key(queue, c); break;

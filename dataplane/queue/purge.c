@@ -10,6 +10,7 @@
  * The queue is empty for everybody when mr_queue_empty returns. What it had is freed later.
  */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -107,6 +108,8 @@ static void end_delayed(struct mr_queues *q, struct mr_queue *queue)
 
 	mr_work(q, MR_WORK_TIMER + 1);
 	if (queue->kind != MRF_QUEUE_KIND_SERVICE) {
+		if (e->flags & MR_ENTRY_TIME)
+			mr_key_leave(q, queue, e);
 		mr_entry_free(q, e);
 		return;
 	}
@@ -190,6 +193,8 @@ static uint64_t empty_queue(struct mr_queues *q, struct mr_queue *queue, uint32_
 		else
 			discard_all(q, queue, i);
 	mr_ttl_discard(q, queue);
+	if (queue->keys != NULL)
+		mr_keys_discard(q, queue);
 	queue->ready_count = queue->delayed_count = 0;
 	queue->apart_count = queue->options.aging_ms != 0;
 	memset(queue->ready_of, 0, sizeof(queue->ready_of));

@@ -454,6 +454,10 @@ void mr_queues_push(
 	mr_queues_at(q, now_ms);
 	if (mr_unlikely(queue == NULL))
 		goto refuse;
+	if (mr_unlikely(queue->takes_key)) {
+		mr_options_push_keyed(q, session, queue, m);
+		return;
+	}
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
 		mr_fragment_push(q, session, queue, m, NULL);
 		return;

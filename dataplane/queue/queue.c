@@ -8,6 +8,7 @@
 #include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/full.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -128,6 +129,7 @@ void mr_queues_free(struct mr_queues *q)
 	if (q == NULL)
 		return;
 	mr_bind_fini(q);
+	mr_key_table_free(q);
 	mr_limits_fini(q);
 	mr_windows_free(q);
 	mr_queue_timers_fini(&q->timers);
@@ -208,6 +210,8 @@ void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 	due = due < idle ? due : idle;
 	due = due < ttl_due ? due : ttl_due;
 	due = due < full_due ? due : full_due;
+	if (queue->keys != NULL && mr_keys_due_ms(queue) < due)
+		due = mr_keys_due_ms(queue);
 	if (due == UINT64_MAX)
 		return;
 	/* Due already: more entries than one call handles; the rest has its turn. */
@@ -219,6 +223,8 @@ void mr_queue_on_timer(struct mr_queues *q, struct mr_queue *queue)
 	mr_queue_expire(q, queue);
 	mr_ttl_expire(q, queue);
 	mr_full_trim(q, queue);
+	if (queue->keys != NULL)
+		mr_keys_on_timer(q, queue);
 	mr_queue_has_room(q, queue);
 	if (mr_bind_count(q, queue) > 0)
 		queue->used_ms = q->now_ms;

@@ -72,6 +72,9 @@ static inline struct mr_queue_entry **mr_queue_returned_of(struct mr_queue *queu
 void mr_level_place(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Returns the next entry of a queue that has levels or lets priorities age. */
 struct mr_queue_entry *mr_level_next(const struct mr_queues *q, const struct mr_queue *queue);
+/* Returns the level that an entry of a level has reached by its age. */
+unsigned mr_level_aged(const struct mr_queues *q, const struct mr_queue *queue,
+	const struct mr_queue_entry *e, unsigned level);
 /* Returns the oldest ready entry of the lowest priority, or NULL. */
 struct mr_queue_entry *mr_level_last(const struct mr_queue *queue);
 /* Applies a changed option `aging`. */

@@ -4,6 +4,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/full.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -113,6 +114,15 @@ int mr_queue_make(struct mr_queues *q, unsigned kind, const char *name, uint32_t
 		.name_bytes = bytes,
 	};
 	memcpy(queue->name, name, bytes);
+	if (!mr_keys_wanted(queue)) {
+		queue->options.key_from = (struct mrf_string){0};
+		if (queue->options.policy == MRF_QUEUE_POLICY_KEY_SHARED) /* dead letters */
+			queue->options.policy = MRF_QUEUE_POLICY_ROUND_ROBIN;
+	} else if (mr_keys_new(q, queue) != 0) {
+		mr_slab_release(q->store, queue, QUEUE_BYTES);
+		slot_give_back(q, index);
+		return -ENOMEM;
+	}
 	q->slots[index].queue = queue;
 	link_name(q, queue);
 	mr_queue_arm(q, queue);
@@ -131,6 +141,7 @@ void mr_queue_release(struct mr_queues *q, struct mr_queue *queue)
 	mr_policy_fini(q, queue);
 	mr_ttl_free(q, queue);
 	mr_level_free(q, queue);
+	mr_keys_free(q, queue);
 	mr_slab_release(q->store, queue, QUEUE_BYTES);
 }
 
@@ -187,6 +198,8 @@ static bool put_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 		return true;
 	}
 	mr_level_place(q, queue, e);
+	if (mr_key_has(queue, e) && mr_key_put(q, queue, e, false))
+		return true;
 	if (mr_entry_ends(e))
 		mr_ttl_put(q, queue, e);
 	else if (e->priority == MR_ENTRY_LEVEL)
@@ -216,6 +229,8 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	mr_work(q, MR_WORK_BACK);
+	if (mr_unlikely(mr_key_has(queue, e)) && mr_key_put(q, queue, e, true))
+		return;
 	if (mr_unlikely(mr_entry_ends(e)))
 		mr_ttl_put_back(q, queue, e);
 	else
@@ -231,7 +246,9 @@ bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_
 	unsigned rank = mr_entry_rank(e);
 	struct mr_queue_entry **returned = mr_queue_returned_of(queue, rank);
 
-	if (mr_entry_ends(e))
+	if (mr_key_stands(e))
+		mr_key_take(q, queue, e);
+	else if (mr_entry_ends(e))
 		mr_ttl_take(q, queue, e);
 	else if (*returned == e)
 		(void)mr_returned_pop(q, returned);
@@ -247,6 +264,8 @@ void mr_queue_done(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 {
 	queue->body_bytes -= e->body_bytes;
 	queue->used_ms = q->now_ms;
+	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0))
+		mr_key_leave(q, queue, e);
 	mr_entry_free(q, e);
 	mr_queue_has_room(q, queue);
 	if (mr_unlikely(queue->consumers_count == 0))

@@ -156,6 +156,8 @@ static void fill_templates(struct mr_writer *wr)
 			.options = t->options,
 			.values = t->values,
 		};
+		if (t->key_from[0] != '\0')
+			wr->templates[i].values.key_from = mrf_str(t->key_from);
 	}
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/wire/queue_key.h"
 #include "flatbuf/wire.h"
 
 #define MR_CONFIG_WORKERS_MAX 32
@@ -58,6 +59,7 @@ struct mr_config_template {
 	char pattern[256];
 	uint32_t options; /* enum mrf_queue_option, as bits: those in `values` */
 	struct mrf_queue_options values;
+	char key_from[MR_QUEUE_KEY_FROM_MAX + 1]; /* in place of values.key_from */
 };
 
 /* The fate of a full receiver for which publishers have waited block_ms_max. */

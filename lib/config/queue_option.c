@@ -8,12 +8,13 @@
 #include "lib/base/compiler.h"
 #include "lib/base/suggest.h"
 #include "lib/base/units.h"
+#include "lib/wire/queue_key.h"
 
 #define DAY_MS 86400000u
 
 const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 	{"policy", MRF_QUEUE_OPTION_POLICY, MR_QUEUE_OPTION_CHOICE,
-		.choices = "lru|round-robin|least-outstanding|random|weighted"},
+		.choices = "lru|round-robin|least-outstanding|random|weighted|key-shared"},
 	{"when_full", MRF_QUEUE_OPTION_WHEN_FULL, MR_QUEUE_OPTION_CHOICE,
 		.choices = "wait|refuse|drop-oldest|dead-letter"},
 	{"messages_max", MRF_QUEUE_OPTION_MESSAGES_MAX, MR_QUEUE_OPTION_COUNT, 1, UINT64_MAX / 4,
@@ -35,6 +36,10 @@ const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 		.queue_only = true},
 	{"single_active", MRF_QUEUE_OPTION_SINGLE_ACTIVE, MR_QUEUE_OPTION_CHOICE,
 		.choices = "no|yes", .queue_only = true},
+	{"in_flight_per_key", MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY, MR_QUEUE_OPTION_COUNT, 1,
+		MR_QUEUE_IN_FLIGHT_PER_KEY_MAX, .queue_only = true},
+	{"key_from", MRF_QUEUE_OPTION_KEY_FROM, MR_QUEUE_OPTION_KEY_FROM, .word = "none",
+		.queue_only = true},
 };
 
 void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t value)
@@ -52,6 +57,10 @@ void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t 
 	case MRF_QUEUE_OPTION_WHEN_EXPIRED: o->when_expired = (uint8_t)value; break;
 	case MRF_QUEUE_OPTION_AGING: o->aging_ms = (uint32_t)value; break;
 	case MRF_QUEUE_OPTION_SINGLE_ACTIVE: o->single_active = (uint8_t)value; break;
+	case MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY: o->in_flight_per_key = (uint16_t)value; break;
+	case MRF_QUEUE_OPTION_KEY_FROM:
+		o->key_from = mrf_str((const char *)(uintptr_t)value);
+		break;
 	default: o->breaker_probes = (uint16_t)value; break;
 	}
 }
@@ -134,15 +143,31 @@ static void expect_number(const struct mr_queue_option *k, char *out, size_t byt
 		forms[k->unit], k->word ? "; or " : "", k->word ? k->word : "");
 }
 
+static bool key_from(const struct mr_queue_option *k, const char *text, uint64_t *value)
+{
+	struct mr_queue_key_from from;
+
+	if (strcmp(text, k->word) == 0)
+		text = "";
+	else if (*text == '\0')
+		return false;
+	*value = (uintptr_t)text;
+	return mr_queue_key_from_parse(text, strlen(text), &from);
+}
+
 bool mr_queue_option_parse(const struct mr_queue_option *o, const char *text, uint64_t *value)
 {
+	if (o->unit == MR_QUEUE_OPTION_KEY_FROM)
+		return key_from(o, text, value);
 	return o->unit == MR_QUEUE_OPTION_CHOICE ? choice(o, text, value) : number(o, text, value);
 }
 
 void mr_queue_option_expect(
 	const struct mr_queue_option *o, const char *text, char *out, size_t out_bytes)
 {
-	if (o->unit == MR_QUEUE_OPTION_CHOICE)
+	if (o->unit == MR_QUEUE_OPTION_KEY_FROM)
+		snprintf(out, out_bytes, "%s; or %s", MR_QUEUE_KEY_FROM_EXPECTED, o->word);
+	else if (o->unit == MR_QUEUE_OPTION_CHOICE)
 		expect_choice(o, text, out, out_bytes);
 	else
 		expect_number(o, out, out_bytes);

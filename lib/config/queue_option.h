@@ -21,6 +21,7 @@ enum mr_queue_option_unit {
 	MR_QUEUE_OPTION_BYTES,
 	MR_QUEUE_OPTION_MS,
 	MR_QUEUE_OPTION_CHOICE,
+	MR_QUEUE_OPTION_KEY_FROM, /* the value is a pointer to the text, or to an empty one */
 };
 
 struct mr_queue_option {
@@ -35,7 +36,7 @@ struct mr_queue_option {
 	bool queue_only;
 };
 
-#define MR_QUEUE_OPTIONS_COUNT 13
+#define MR_QUEUE_OPTIONS_COUNT 15
 extern const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT];
 
 /* Returns the option of that name, or NULL. Names of times may end in "_ms". */

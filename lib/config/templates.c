@@ -72,7 +72,10 @@ static int parse_option(struct mr_config_template *t, const char *text, struct m
 		return expect(f, what + strlen("expected "));
 	}
 	t->options |= o->option;
-	mr_queue_option_set(&t->values, o->option, value);
+	if (o->unit == MR_QUEUE_OPTION_KEY_FROM)
+		snprintf(t->key_from, sizeof(t->key_from), "%s", (const char *)(uintptr_t)value);
+	else
+		mr_queue_option_set(&t->values, o->option, value);
 	return 0;
 }
 
@@ -92,5 +95,7 @@ int mr_config_template_parse(
 		error = parse_option(t, part, f);
 	if (error == 0 && t->options == 0)
 		return expect(f, "also an option, such as messages_max=10000");
+	if (error == 0 && t->key_from[0] != '\0' && t->values.policy != MRF_QUEUE_POLICY_KEY_SHARED)
+		return expect(f, "policy=key-shared with key_from");
 	return error;
 }

@@ -141,6 +141,32 @@ static void open_world(struct world *w)
 	expect(mr_queues_new(&c, w->store, &w->queues) == 0);
 }
 
+#define EDITED (MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY | MRF_QUEUE_OPTION_AGE_MAX)
+#define KEYED  (MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM)
+
+/* One queue goes by keys; edits change that, and limits. */
+static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which, unsigned number)
+{
+	static const char *const from[] = {"token 2", "header A", "header ", ""};
+	struct mrf_queue_options o = {.policy = MRF_QUEUE_POLICY_KEY_SHARED};
+
+	if (verb == MRF_QUEUE_VERB_EDIT)
+		o = (struct mrf_queue_options){
+			.policy =
+				number & 8 ? MRF_QUEUE_POLICY_RANDOM : MRF_QUEUE_POLICY_KEY_SHARED,
+			.in_flight_per_key = (uint16_t)(number % 5),
+			.age_max_ms = number % 3 * 500u,
+			.key_from = mrf_str(from[number / 16 % 4]),
+			.when_full = (uint8_t)(number % 6),
+			.messages_max = number % 8,
+			.bytes_max = number * 16ull,
+			.aging_ms = number / 2,
+		};
+	else if (which % 4 != 3)
+		return 0;
+	return mrf_queue_options_write(b, &o);
+}
+
 static int command(struct world *w, unsigned verb, unsigned which, unsigned client, unsigned number)
 {
 	static alignas(8) uint8_t question[1024], answer[65536];
@@ -151,30 +177,28 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 	uint32_t ref;
 
 	mrf_builder_init(&b, question, sizeof(question));
-	ref = mrf_queue_options_write(
-		&b, &(struct mrf_queue_options){
-			    .when_full = (uint8_t)(verb == MRF_QUEUE_VERB_EDIT ? number % 6 : 0),
-			    .messages_max = verb == MRF_QUEUE_VERB_EDIT ? number % 8 : 0,
-			    .bytes_max = verb == MRF_QUEUE_VERB_EDIT ? number * 16ull : 0,
-			    .aging_ms = verb == MRF_QUEUE_VERB_EDIT ? number / 2 : 0,
-		    });
-	ref = mrf_queue_command_write(
-		&b, &(struct mrf_queue_command){
-			    .verb = (uint8_t)verb,
-			    .kind = (uint8_t)names[which % 4].kind,
-			    .name = mrf_str(names[which % 4].name),
-			    .session = session(client),
-			    .subscription = number % 4,
-			    .prefetch = number % 8,
-			    .weight = number,
-			    .count = number,
-			    .options = ref,
-			    .edits = MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |
-				     MRF_QUEUE_OPTION_BYTES_MAX |
-				     (names[which % 4].kind == MRF_QUEUE_KIND_QUEUE
-						     ? MRF_QUEUE_OPTION_AGING
-						     : 0u),
-		    });
+	ref = options_of(&b, verb, which, number);
+	ref = mrf_queue_command_write(&b,
+		&(struct mrf_queue_command){
+			.verb = (uint8_t)verb,
+			.kind = (uint8_t)names[which % 4].kind,
+			.name = mrf_str(names[which % 4].name),
+			.session = session(client),
+			.subscription = number % 4,
+			.prefetch = number % 8,
+			.weight = number,
+			.count = number,
+			.options = ref,
+			.edits = number % 8 == 7 ? KEYED
+				 : which % 4 == 3
+					 ? EDITED
+					 : MRF_QUEUE_OPTION_WHEN_FULL |
+						   MRF_QUEUE_OPTION_MESSAGES_MAX |
+						   MRF_QUEUE_OPTION_BYTES_MAX |
+						   (names[which % 4].kind == MRF_QUEUE_KIND_QUEUE
+								   ? MRF_QUEUE_OPTION_AGING
+								   : 0u),
+		});
 	ref = mrf_queue_message_write(
 		&b, &(struct mrf_queue_message){
 			    .body_type = MRF_QUEUE_BODY_QUEUE_COMMAND, .body = ref});
@@ -239,7 +263,7 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 		.ttl_ms = sort % 4 == 0 ? 0 : sort * 8u,
 		.delay_ms = sort & 8 ? sort * 5u : 0,
 		.at_ms = sort & 16 ? w->unix_ms + sort * 64u - 4096 : 0,
-		.key = sort == 253,
+		.key = sort % 3,
 		.priority = sort % 13,
 		.reserved32 = sort == 255,
 	};
@@ -339,7 +363,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation < 160)
 		settle(w, a);
 	else if (operation < 200)
-		(void)command(w, a[2] % 13, a[0], a[1], a[3]);
+		(void)command(w, a[2] % 14, a[0], a[1], a[3]);
 	else if (operation < 210)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)

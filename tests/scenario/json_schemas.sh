@@ -153,6 +153,9 @@ take push push jobs hello --promise best-effort
 printf '\xff' | "$millrace" push jobs - -H "odd:$odd" --promise at-least-once
 wait_for "the best-effort one came" ready_are jobs 8
 take queue#peek queue peek jobs
+"$millrace" push keyed x --key k --policy key-shared
+take queue#keys queue keys keyed
+take queue#show queue show keyed
 take queue#bind queue bind jobs 'bound.*' bound.too
 take queue#bind queue bind "q$odd" bound.this
 take queue#show queue show jobs

@@ -110,6 +110,7 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 			     .push_options = b->queues.older
 						     ? 0
 						     : MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
+							       MRF_PUSH_OPTION_KEY |
 							       MRF_PUSH_OPTION_PRIORITY});
 }
 

@@ -367,6 +367,43 @@ static void push_with_a_time_to_live_has_it_in_front(void **state)
 	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
 }
 
+static void push_with_a_key_has_it_as_a_header_too(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_queues *seen = &f->bus.queues;
+	struct outcomes outcomes = {0};
+	struct mr_queue *q = open_queue(f, MR_EXACTLY_ONCE, &outcomes);
+	struct mr_push push = {.payload = "job", .bytes = 3, .key = "a"};
+	char long_key[257];
+
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	/* FNV-1a of "a", draft-eastlake-fnv, test vectors. */
+	assert_int_equal(seen->options.key, 0xaf63dc4c8601ec8cu);
+	assert_string_equal(seen->behind_options, "NATS/1.0\r\nMillrace-Key: a\r\n\r\njob");
+	bus_unlock(&f->bus);
+	push.headers = "NATS/1.0\r\nb: c\r\n\r\n";
+	push.header_bytes = strlen(push.headers);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_string_equal(seen->behind_options, "NATS/1.0\r\nMillrace-Key: a\r\nb: c\r\n\r\njob");
+	bus_unlock(&f->bus);
+	memset(long_key, 'k', sizeof(long_key) - 1);
+	long_key[256] = '\0';
+	push.key = long_key;
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push.key = "";
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push.key = "a\r\nb: c";
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+	push.key = "a";
+	push.headers = "no block at all";
+	push.header_bytes = strlen(push.headers);
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+}
+
 static void priorities_with_a_name_need_no_option(void **state)
 {
 	struct fixture *f = *state;
@@ -472,6 +509,7 @@ int main(void)
 		TEST(a_refused_opening_says_why),
 		TEST(strange_acceptances_change_nothing),
 		TEST(push_with_a_time_to_live_has_it_in_front),
+		TEST(push_with_a_key_has_it_as_a_header_too),
 		TEST(priorities_with_a_name_need_no_option),
 		TEST(best_effort_may_have_a_time_to_live),
 		TEST(older_bus_gets_no_time_to_live),

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* key: the records of the keys of a queue, and the choice of the next entry. */
+#include "dataplane/queue/key.h"
+
+#include <errno.h>
+
+#include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
+
+#define RETRY_MS 1000u
+/* An end is as much work as this many steps of a wheel. */
+#define END_STEPS 4u
+
+static unsigned level_of(struct mr_queue_entry *e)
+{
+	static const uint8_t levels[] = {[MRF_PRIORITY_NORMAL] = MR_LEVEL_NORMAL,
+		[MRF_PRIORITY_HIGH] = MR_LEVEL_HIGH,
+		[MRF_PRIORITY_LOW] = MR_LEVEL_LOW};
+
+	return mr_likely(e->priority != MR_ENTRY_LEVEL) ? levels[e->priority]
+							: mr_entry_time(e)->level - 1u;
+}
+
+/* Does what mr_chunk_of_ref does without a call: the wheel knows the start of the store. */
+static inline void *at_ref(const struct mr_queue_keys *keys, uint32_t ref)
+{
+	return ref == 0 ? NULL : keys->wheel.base + (ref - 1) * 16ull;
+}
+
+static inline uint32_t ref_of(const struct mr_queue_keys *keys, const void *chunk)
+{
+	return (uint32_t)(((const uint8_t *)chunk - keys->wheel.base) / 16) + 1;
+}
+
+/* Returns the oldest ready entry of the key, or NULL. */
+static inline struct mr_queue_entry *oldest_of(
+	const struct mr_queue_keys *keys, const struct mr_queue_key *k)
+{
+	return at_ref(keys, k->returned != 0 ? k->returned : k->head);
+}
+
+int mr_keys_new(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_keys *keys;
+
+	if (mr_key_table_new(q) != 0)
+		return -ENOMEM;
+	keys = mr_slab_alloc(q->store, (uint32_t)sizeof(*keys));
+	if (keys == NULL)
+		return -ENOMEM;
+	memset(keys, 0, sizeof(*keys));
+	keys->look_ms = UINT64_MAX;
+	mr_key_link_init(&keys->held);
+	mr_key_link_init(&keys->loose);
+	mr_wheel_init(&keys->wheel, mr_slab_base(q->store), MR_TIME_OFFSET, q->now_ms);
+	queue->keys = keys;
+	queue->takes_key = true;
+	if (queue->options.in_flight_per_key == 0)
+		queue->options.in_flight_per_key = 1;
+	mr_key_from_set(queue, queue->options.key_from);
+	return 0;
+}
+
+void mr_keys_free(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (queue->keys == NULL)
+		return;
+	mr_key_from_set(queue, (struct mrf_string){0});
+	mr_slab_release(q->store, queue->keys, (uint32_t)sizeof(*queue->keys));
+	queue->keys = NULL;
+	queue->takes_key = false;
+}
+
+/* Makes the record of a key, without entries. NULL: no memory. */
+static struct mr_queue_key *record_new(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t key, uint64_t hash)
+{
+	struct mr_queue_key *k = NULL;
+
+	if (mr_likely(!mr_queue_full(q)))
+		k = mr_slab_alloc(q->store, (uint32_t)sizeof(*k));
+	if (mr_unlikely(k == NULL))
+		return NULL;
+	*k = (struct mr_queue_key){.key = key, .hash = hash, .epoch = queue->keys->epoch};
+	mr_key_table_add(q, k);
+	queue->keys->count++;
+	return k;
+}
+
+static void record_free(struct mr_queues *q, struct mr_queue_key *k)
+{
+	mr_key_table_remove(q, k);
+	mr_slab_release(q->store, k, (uint32_t)sizeof(*k));
+}
+
+/* Hands the ready entries of a record over to be freed. */
+static void discard_entries(struct mr_queues *q, struct mr_queue_key *k)
+{
+	mr_returned_merge(q, &q->garbage_tree, mr_entry_of_ref(q, k->returned));
+	if (k->head != 0) {
+		mr_entry_of_ref(q, k->tail)->next = q->garbage;
+		q->garbage = mr_entry_of_ref(q, k->head);
+	}
+	k->head = k->tail = k->returned = 0;
+	k->ready_count = 0;
+}
+
+/* Makes a record that was purged one of the queue again: it has unsettled entries still, or a new
+ * one. */
+static void renew(struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_key *k)
+{
+	discard_entries(q, k);
+	if (k->state != MR_KEY_IDLE)
+		mr_key_unlink(&k->link);
+	k->state = MR_KEY_IDLE;
+	k->epoch = keys->epoch;
+	keys->count += k->out_count == 0; /* counted else */
+}
+
+static inline struct mr_queue_key *key_of(
+	struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_entry *e)
+{
+	struct mr_queue_key *k = at_ref(keys, mr_entry_time(e)->key_at);
+
+	if (mr_unlikely(k->epoch != keys->epoch))
+		renew(q, keys, k);
+	return k;
+}
+
+/* Appends a key to the list of a consumer. */
+static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k,
+	struct mr_queue_consumer *c)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_key_link *list;
+	uint32_t ref;
+
+	if (mr_unlikely(c == NULL)) {
+		mr_key_link_behind(&keys->loose, &k->link);
+		return;
+	}
+	ref = ref_of(keys, c);
+	list = &c->keys->lists[k->level];
+	if (k->consumer != ref) {
+		keys->moved += k->consumer != 0;
+		k->consumer = ref;
+	}
+	if (mr_key_link_empty(list) && !mr_key_waits_for(c))
+		c->keys->took_ms = q->now_ms;
+	mr_key_link_behind(list, &k->link);
+	c->keys->used |= 1u << k->level;
+	if (mr_likely(c->ready))
+		keys->can[c->index / 64] |= 1ull << (c->index % 64);
+	else
+		mr_key_look_later(q, queue);
+}
+
+/* Returns the consumer that the next entry of the key goes to. */
+static inline struct mr_queue_consumer *consumer_for(
+	const struct mr_queue *queue, const struct mr_queue_key *k)
+{
+	return k->out_count > 0 ? at_ref(queue->keys, k->consumer) : mr_key_home(queue, k);
+}
+
+static inline bool may_go_on(const struct mr_queue *queue, const struct mr_queue_key *k)
+{
+	return k->delayed_count == 0 && k->out_count < queue->options.in_flight_per_key;
+}
+
+static void leave_state(struct mr_queue_keys *keys, struct mr_queue_key *k)
+{
+	if (k->state != MR_KEY_IDLE)
+		mr_key_unlink(&k->link);
+	keys->held_count -= k->state == MR_KEY_HELD;
+	k->state = MR_KEY_IDLE;
+}
+
+/* Puts a key in no list where it belongs: behind the others of a consumer if it may go on. */
+static inline void find_state(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k,
+	struct mr_queue_entry *oldest)
+{
+	if (oldest == NULL)
+		return;
+	if (!may_go_on(queue, k)) {
+		k->state = MR_KEY_HELD;
+		mr_key_link_behind(&queue->keys->held, &k->link);
+		queue->keys->held_count++;
+		return;
+	}
+	k->state = MR_KEY_WAITS;
+	k->level = level_of(oldest) & 15;
+	enlist(q, queue, k, consumer_for(queue, k));
+}
+
+/* True if a listed key stands where it belongs. */
+static bool is_in_place(
+	const struct mr_queue *queue, const struct mr_queue_key *k, struct mr_queue_entry *e)
+{
+	const struct mr_queue_consumer *c = consumer_for(queue, k);
+
+	return level_of(e) == k->level && c != NULL && k->consumer == ref_of(queue->keys, c);
+}
+
+/* Decides again where the key stands, because something of it has changed; frees its record if it
+ * is empty. */
+static void update(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_entry *oldest = oldest_of(keys, k);
+
+	if (k->state == MR_KEY_WAITS && oldest != NULL && may_go_on(queue, k) &&
+		is_in_place(queue, k, oldest))
+		return;
+	leave_state(keys, k);
+	if (oldest == NULL && k->out_count == 0) {
+		keys->count--;
+		record_free(q, k);
+	} else {
+		find_state(q, queue, k, oldest);
+	}
+}
+
+bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k;
+	uint64_t hash;
+
+	if (t->key_at != 0)
+		return true;
+	hash = mr_key_hash(q, queue, t->key);
+	k = mr_key_table_find(q, hash);
+	if (k == NULL)
+		k = record_new(q, queue, t->key, hash);
+	if (mr_unlikely(k == NULL))
+		return false;
+	if (mr_unlikely(k->epoch != queue->keys->epoch))
+		renew(q, queue->keys, k);
+	t->key_at = ref_of(queue->keys, k);
+	queue->keys->out_count += k->out_count++ == 0;
+	return true;
+}
+
+bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (!mr_key_has(queue, e))
+		return true;
+	mr_entry_charge(q, e, (uint32_t)sizeof(struct mr_queue_key));
+	return mr_entry_time(e)->place == MR_TIME_WAIT || mr_key_attach(q, queue, e);
+}
+
+/* Puts a ready entry into the wheel, if it has a time to live or the queue an age limit. */
+static void watch_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	uint64_t age_left = mr_queue_age_left(q, queue, e), ttl_left = mr_ttl_left(q, e);
+	uint64_t left_ms = age_left < ttl_left ? age_left : ttl_left;
+	struct mr_wheel *w = &queue->keys->wheel;
+
+	if (mr_likely(left_ms == UINT64_MAX))
+		return;
+	mr_wheel_at(w, q->now_ms);
+	mr_wheel_add(w, &mr_entry_time(e)->node, q->now_ms + left_ms);
+	mr_queue_timer_set(&q->timers, &queue->timer, mr_wheel_due_ms(w));
+}
+
+static void append(
+	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_entry *last = at_ref(keys, k->tail);
+	uint32_t ref = ref_of(keys, e);
+
+	t->place = MR_TIME_KEY_LIST;
+	t->up = k->tail;
+	e->next = NULL;
+	if (last == NULL)
+		k->head = ref;
+	else
+		last->next = e;
+	k->tail = ref;
+}
+
+static void insert(struct mr_queues *q, struct mr_queue_key *k, struct mr_queue_entry *e)
+{
+	mr_entry_time(e)->place = MR_TIME_KEY_HEAP;
+	mr_entry_time(e)->up = 0;
+	e->tree.left = 0;
+	e->tree.right = 0;
+	k->returned = mr_entry_ref(q, mr_returned_join(q, mr_entry_of_ref(q, k->returned), e));
+}
+
+bool mr_key_put(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool came_back)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_key *k;
+
+	if (mr_unlikely(!mr_key_attach(q, queue, e)))
+		return mr_delivery_delay(q, queue, e, RETRY_MS);
+	k = key_of(q, keys, e);
+	if (mr_unlikely(came_back))
+		insert(q, k, e);
+	else
+		append(keys, k, e);
+	watch_end(q, queue, e);
+	keys->out_count -= --k->out_count == 0;
+	k->ready_count++;
+	keys->ready_count++;
+	queue->ready_count++;
+	if (mr_unlikely(e->priority != MRF_PRIORITY_NORMAL))
+		queue->ready_of[mr_entry_rank(e)]++;
+	queue->apart_count++;
+	if (k->ready_count == 1 && k->state == MR_KEY_IDLE)
+		find_state(q, queue, k, e);
+	else
+		update(q, queue, k);
+	if (queue->heap_count > 0 && !queue->paused)
+		mr_queue_activate(q, queue);
+	return true;
+}
+
+static void unlink_listed(
+	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
+{
+	uint32_t up = mr_entry_time(e)->up;
+
+	if (up == 0)
+		k->head = e->next == NULL ? 0 : ref_of(keys, e->next);
+	else
+		((struct mr_queue_entry *)at_ref(keys, up))->next = e->next;
+	if (e->next == NULL)
+		k->tail = up;
+	else
+		mr_entry_time(e->next)->up = up;
+}
+
+static void remove_returned(struct mr_queues *q, struct mr_queue_key *k, struct mr_queue_entry *e)
+{
+	struct mr_queue_entry *root = mr_entry_of_ref(q, k->returned);
+
+	mr_returned_remove(q, &root, e);
+	k->returned = root == NULL ? 0 : mr_entry_ref(q, root);
+}
+
+void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k = key_of(q, keys, e);
+
+	if (mr_likely(t->place == MR_TIME_KEY_LIST))
+		unlink_listed(keys, k, e);
+	else
+		remove_returned(q, k, e);
+	t->place = MR_TIME_OUT;
+	if (mr_unlikely(mr_wheel_has(&t->node)))
+		mr_wheel_remove(&keys->wheel, &t->node);
+	k->ready_count--;
+	keys->ready_count--;
+	if (k->out_count++ == 0) {
+		k->since_ms = (uint32_t)q->now_ms;
+		keys->out_count++;
+	}
+	leave_state(keys, k);
+	find_state(q, queue, k, oldest_of(keys, k));
+}
+
+void mr_key_leave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k;
+
+	if (t->key_at == 0)
+		return;
+	k = key_of(q, queue->keys, e);
+	t->key_at = 0;
+	queue->keys->out_count -= --k->out_count == 0;
+	update(q, queue, k);
+	if (queue->keys->ready_count > 0 && queue->heap_count > 0 && !queue->paused)
+		mr_queue_activate(q, queue);
+}
+
+void mr_key_delayed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, int by)
+{
+	struct mr_queue_key *k;
+
+	if (mr_entry_time(e)->key_at == 0)
+		return;
+	k = key_of(q, queue->keys, e);
+	k->delayed_count = (uint8_t)(k->delayed_count + by);
+	if (by > 0) /* the end of a delay is followed by a change of the entry's place */
+		update(q, queue, k);
+}
+
+void mr_key_run_loose(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
+{
+	struct mr_queue_keys *keys = queue->keys;
+
+	while (q->work > floor && mr_keys_are_loose(queue)) {
+		struct mr_queue_key *k = (struct mr_queue_key *)keys->loose.next;
+
+		q->work--;
+		mr_key_unlink(&k->link);
+		enlist(q, queue, k, consumer_for(queue, k));
+	}
+}
+
+/* Returns the first key of the most urgent list, as its age counts. */
+static struct mr_queue_key *first_by_age(
+	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_consumer *c)
+{
+	struct mr_queue_key *first = NULL;
+	unsigned most = 0;
+
+	for (unsigned level = MR_LEVELS; level-- > 0;) {
+		struct mr_key_link *list = &c->keys->lists[level];
+		struct mr_queue_key *k = (struct mr_queue_key *)list->next;
+		unsigned aged;
+
+		if (mr_key_link_empty(list))
+			continue;
+		aged = mr_level_aged(q, queue, oldest_of(queue->keys, k), level);
+		if (first == NULL || aged > most) {
+			first = k;
+			most = aged;
+		}
+	}
+	return first;
+}
+
+/* Returns the next key that waits for the consumer, or NULL. */
+static inline struct mr_queue_key *first_of(
+	const struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_consumer *c)
+{
+	if (mr_unlikely(queue->options.aging_ms != 0))
+		return first_by_age(q, queue, c);
+	while (c->keys->used != 0) {
+		unsigned level = 31u - (unsigned)__builtin_clz(c->keys->used);
+
+		if (mr_likely(!mr_key_link_empty(&c->keys->lists[level])))
+			return (struct mr_queue_key *)c->keys->lists[level].next;
+		c->keys->used &= ~(1u << level);
+	}
+	return NULL;
+}
+
+/* Returns the index of the next consumer with a bit, from the cursor on; MR_QUEUE_NONE: none has
+ * one. */
+static uint32_t next_that_can(const struct mr_queue *queue)
+{
+	const struct mr_queue_keys *keys = queue->keys;
+	uint32_t words = (queue->consumers_count + 63) / 64;
+	uint32_t from = keys->cursor < queue->consumers_count ? keys->cursor : 0;
+	uint32_t word = from / 64;
+	uint64_t bits;
+
+	if (words == 0)
+		return MR_QUEUE_NONE;
+	bits = keys->can[word] & (~0ull << (from % 64));
+	for (uint32_t i = 0; bits == 0 && i < words; i++) {
+		word = word + 1 == words ? 0 : word + 1;
+		bits = keys->can[word];
+	}
+	return bits == 0 ? MR_QUEUE_NONE : word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
+/* Returns the next key that may go on at a consumer with credit, or NULL. */
+static struct mr_queue_key *next_key(
+	const struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_key *k;
+	uint32_t at;
+
+	while ((at = next_that_can(queue)) != MR_QUEUE_NONE) {
+		*consumer = queue->consumers[at];
+		k = first_of(q, queue, *consumer);
+		if (mr_likely(k != NULL)) {
+			mr_prefetch(k->link.next);
+			return k;
+		}
+		keys->can[at / 64] &= ~(1ull << (at % 64));
+	}
+	return NULL;
+}
+
+/* True if the entry without a key goes before the key: by priority, else in turn; with priorities
+ * that age, in turn. */
+static bool plain_is_first(
+	struct mr_queue *queue, struct mr_queue_entry *plain, const struct mr_queue_key *k)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	unsigned level = level_of(plain);
+
+	if (level != k->level && queue->options.aging_ms == 0)
+		return level > k->level;
+	keys->plain_turn = !keys->plain_turn;
+	return keys->plain_turn;
+}
+
+struct mr_queue_entry *mr_key_next(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
+{
+	struct mr_queue_entry *plain = NULL;
+	struct mr_queue_consumer *c = NULL;
+	struct mr_queue_key *k = next_key(q, queue, &c);
+
+	if (mr_unlikely(queue->ready_count > queue->keys->ready_count)) {
+		*consumer = mr_policy_choose(q, queue);
+		plain = *consumer != NULL ? mr_queue_next(q, queue) : NULL;
+	}
+	if (plain != NULL && (k == NULL || plain_is_first(queue, plain, k)))
+		return plain;
+	if (k == NULL)
+		return NULL;
+	*consumer = c;
+	queue->keys->cursor = c->index + 1;
+	return oldest_of(queue->keys, k);
+}
+
+/* Ends an entry whose time is over, or watches it again: its age limit has changed. */
+static void end_of_time(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	bool over = mr_ttl_left(q, e) == 0;
+
+	if (!over && mr_queue_age_left(q, queue, e) != 0) {
+		watch_end(q, queue, e);
+		return;
+	}
+	mr_key_take(q, queue, e);
+	mr_queue_ready_less(queue, e);
+	queue->apart_count--;
+	if (over) {
+		mr_ttl_end(q, queue, e);
+	} else {
+		queue->expired++;
+		mr_dead_letter(q, queue, e, "expired");
+	}
+	mr_work(q, END_STEPS);
+}
+
+void mr_keys_on_timer(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_wheel_node *n;
+
+	while ((n = mr_wheel_pop(&queue->keys->wheel, q->now_ms, &q->work)) != NULL)
+		end_of_time(q, queue, mr_entry_of_node(n));
+	if (queue->keys->look_ms <= q->now_ms)
+		mr_key_look(q, queue);
+}
+
+uint64_t mr_keys_due_ms(const struct mr_queue *queue)
+{
+	uint64_t due = mr_wheel_due_ms(&queue->keys->wheel);
+
+	return due < queue->keys->look_ms ? due : queue->keys->look_ms;
+}
+
+/* Only the lists are handed over. A record is found to be purged by its epoch; one with unsettled
+ * entries stays. */
+void mr_keys_discard(struct mr_queues *q, struct mr_queue *queue)
+{
+	struct mr_queue_keys *keys = queue->keys;
+
+	keys->epoch++;
+	keys->count = keys->out_count;
+	keys->ready_count = keys->held_count = 0;
+	for (uint32_t i = 0; i < queue->consumers_count; i++)
+		for (unsigned level = 0; level < MR_LEVELS; level++)
+			mr_key_link_splice(
+				&q->key_garbage, &queue->consumers[i]->keys->lists[level]);
+	mr_key_link_splice(&q->key_garbage, &keys->held);
+	mr_key_link_splice(&q->key_garbage, &keys->loose);
+	memset(keys->can, 0, sizeof(keys->can));
+	mr_wheel_init(&keys->wheel, mr_slab_base(q->store), MR_TIME_OFFSET, q->now_ms);
+}
+
+bool mr_keys_has_garbage(const struct mr_queues *q)
+{
+	return q->key_table != NULL && !mr_key_link_empty(&q->key_garbage);
+}
+
+void mr_keys_free_some(struct mr_queues *q)
+{
+	while (mr_keys_has_garbage(q) && mr_work_left(q)) {
+		struct mr_queue_key *k = (struct mr_queue_key *)q->key_garbage.next;
+
+		mr_work(q, 1);
+		discard_entries(q, k);
+		mr_key_unlink(&k->link);
+		k->state = MR_KEY_IDLE;
+		if (k->out_count == 0)
+			record_free(q, k);
+	}
+}
