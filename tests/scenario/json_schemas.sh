@@ -175,15 +175,21 @@ take queue#export queue export other
 take queue#pause queue pause jobs
 take queue#resume queue resume jobs
 take pull pull jobs -n 2
-start manual "$millrace" pull jobs --ack manual --json
+start manual "$millrace" pull jobs --ack manual --json --tag manual --rate 1k --prefetch-bytes 1MiB
 manual=$pid
 wait_for "a message has a tag" has_line "$dir/manual.out" tag
 take_both queue#show queue show jobs
 take queue#consumers queue consumers jobs
 wait_for "all have one" lines_at_least "$dir/manual.out" 6
 keep pull plain "$dir/manual.out" pull --ack manual
-kill -TERM "$manual"
+start plain "$millrace" pull both --ack manual
+plain=$pid
+wait_for "it pulls" has_line "$dir/plain.err" pulling
+take queue#show queue show both
+take queue#consumers queue consumers both
+kill -TERM "$manual" "$plain"
 wait_child "$manual" pull
+wait_child "$plain" pull
 for queue in jobs "q$odd"; do
 	"$millrace" pull "$queue" --exec false --idle-exit 200 >/dev/null 2>&1 || true
 	take queue#dead queue dead "$queue"
