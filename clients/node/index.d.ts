@@ -69,6 +69,8 @@ export interface QueueOptions {
   breakerFailures?: number
   breakerResetMs?: number
   breakerProbes?: number
+  /** 2: one consumer gets all messages, the others stand by; 1: all get messages. */
+  singleActive?: 0 | 1 | 2
 }
 
 export interface ConsumeOptions {
@@ -76,6 +78,14 @@ export interface ConsumeOptions {
   prefetch?: number
   weight?: number
   queue?: QueueOptions
+  /** Name in lists of consumers, up to 64 printable ASCII characters. */
+  tag?: string
+  /** Limit of deliveries, messages per second. */
+  rate?: number
+  /** No further delivery while the unsettled ones have so many bytes. */
+  prefetchBytes?: number
+  /** One consumer of the queue gets all messages, the others stand by. */
+  exclusive?: boolean
 }
 
 export interface CallOptions {
@@ -209,7 +219,12 @@ export class Subscription extends Receiver<Message> {
   unsubscribeAfter(messages: number): void
   unsubscribe(): Promise<void>
 }
-export class Consumer extends Receiver<Delivery> {}
+export class Consumer extends Receiver<Delivery> {
+  /** Stops the deliveries until resume(); what was sent already still comes. */
+  pause(): Promise<void>
+  /** Ends a pause(), but not a pause by an operator. */
+  resume(): Promise<void>
+}
 export class Service extends Receiver<Request> {}
 
 /** Settlements return false if the delivery is not this client's any more. */

@@ -48,6 +48,10 @@ inline int client::try_consume(consumer &out, std::string_view queue_name,
 			o.weight = options.weight;
 			o.manual = options.manual;
 			o.queue = options.queue;
+			o.tag = options.tag.empty() ? nullptr : options.tag.c_str();
+			o.rate = options.rate;
+			o.prefetch_bytes = options.prefetch_bytes;
+			o.exclusive = options.exclusive;
 			const int result = mr_consume(c, detail::text(queue_name), &o,
 				cb->function ? callback::call : nullptr, cb, &raw_consumer);
 			if (result == 0)

@@ -346,6 +346,24 @@ template <class Base> class consumer_calls : public Base
 	{
 		return this->on([&](mr_consumer *raw) { return mr_progress(raw, d.tag()); });
 	}
+	/** Stops the deliveries until resume(); those that were sent already still come. */
+	void pause()
+	{
+		this->check(try_pause());
+	}
+	int try_pause() noexcept
+	{
+		return this->on([](mr_consumer *raw) { return mr_consumer_pause(raw); });
+	}
+	/** Ends a pause(), but not a pause by an operator. */
+	void resume()
+	{
+		this->check(try_resume());
+	}
+	int try_resume() noexcept
+	{
+		return this->on([](mr_consumer *raw) { return mr_consumer_resume(raw); });
+	}
 	/** Acknowledgement time-out of the queue; 0: not known. */
 	milliseconds ack_timeout() const noexcept
 	{

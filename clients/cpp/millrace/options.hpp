@@ -62,6 +62,10 @@ struct consume_options {
 	unsigned weight = 0;
 	bool manual = false;
 	mr_queue_options queue{};
+	std::string tag;             /**< name in lists; empty: none */
+	double rate = 0;             /**< messages per second; 0: no limit */
+	unsigned prefetch_bytes = 0; /**< unsettled bytes; 0: no limit */
+	bool exclusive = false;      /**< one consumer gets all messages, the others stand by */
 };
 
 struct call_options {

@@ -8,6 +8,8 @@ import { Kind, SettleVerb, settlement, message } from './wire.js'
 
 const INBOX_MAX = 4096
 const WINDOW = 64 // parts in flight per request
+const SINGLE_ACTIVE = 2
+const Known = { Rate: 2, PrefetchBytes: 4, Paused: 8, SingleActive: 16 } // ConsumeOption
 
 /** What the three have in common: a number, a function or an inbox, the request that makes it. */
 class Receiver {
@@ -27,6 +29,7 @@ class Receiver {
     const answer = await this.client.control(...this.request())
     this.queue = answer.queue ?? 0
     this.renewMs = Math.max(10, (answer.ackTimeoutMs || 30000) / 4)
+    this.known = answer.consumeOptions ?? 0
   }
 
   hand(item, holder) {
@@ -180,11 +183,41 @@ export class Consumer extends Receiver {
   constructor(client, name, options, callback) {
     super(client, options, callback)
     this.name = name
+    this.paused = false
   }
 
   request() {
-    const { prefetch, weight, queue } = this.options
-    return ['ConsumeRequest', { subscription: this.number, kind: 0, name: this.name, options: queue, prefetch, weight }]
+    const { prefetch, weight, tag, prefetchBytes, rate = 0, exclusive } = this.options
+    const queue = exclusive ? { ...this.options.queue, singleActive: SINGLE_ACTIVE } : this.options.queue
+    return ['ConsumeRequest', { subscription: this.number, kind: 0, name: this.name, options: queue, prefetch, weight,
+      tag, rate: Math.round(rate * 1000), prefetchBytes, paused: this.paused ? 1 : 0 }]
+  }
+
+  /** An older bus would ignore these options. */
+  async open() {
+    const { rate, prefetchBytes, exclusive } = this.options
+    const wanted = (rate ? Known.Rate : 0) | (prefetchBytes ? Known.PrefetchBytes : 0) | (exclusive ? Known.SingleActive : 0)
+    await super.open()
+    if (wanted & ~this.known) {
+      await this.close()
+      throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know an option of the consumer')
+    }
+  }
+
+  /** Stops the deliveries until resume(); what was sent already still comes. */
+  pause() {
+    return this.#setPaused(true)
+  }
+
+  /** Ends a pause(), but not a pause by an operator. */
+  resume() {
+    return this.#setPaused(false)
+  }
+
+  async #setPaused(paused) {
+    if (!(this.known & Known.Paused)) throw new MillraceError('EOPNOTSUPP', 'the bus is older and cannot pause a consumer')
+    this.paused = paused
+    await this.client.control(...this.request())
   }
 
   take(m, holder) {

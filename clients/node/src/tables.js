@@ -5,7 +5,7 @@
 // Fields in the order of the schema, which is that of their numbers.
 const OPTIONS = [['policy', 'u8'], ['whenFull', 'u8'], ['messagesMax', 'u64'], ['bytesMax', 'u64'], ['ageMaxMs', 'u32'],
   ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['notIdempotent', 'u8'], ['breakerFailures', 'u16'],
-  ['breakerResetMs', 'u32'], ['breakerProbes', 'u16']]
+  ['breakerResetMs', 'u32'], ['breakerProbes', 'u16'], ['whenExpired', 'u8'], ['agingMs', 'u32'], ['singleActive', 'u8']]
 const BODIES = [
   ['SubscribeRequest', [['subscription', 'u32'], ['kind', 'u8'], ['pattern', 'string'], ['group', 'string'],
     ['whenFull', 'u8'], ['highWater', 'u8'], ['time', 'u8'], ['sender', 'u8']]],
@@ -24,10 +24,12 @@ const BODIES = [
   ['QueueRequest', [['kind', 'u8'], ['name', 'string'], ['options', OPTIONS], ['served', 'u8'], ['knowsMemory', 'u8'],
     ['knowsShare', 'u8']]],
   ['ConsumeRequest', [['subscription', 'u32'], ['kind', 'u8'], ['name', 'string'], ['options', OPTIONS],
-    ['prefetch', 'u32'], ['weight', 'u32'], ['saysHanded', 'u8'], ['recalls', 'u8']]],
+    ['prefetch', 'u32'], ['weight', 'u32'], ['saysHanded', 'u8'], ['recalls', 'u8'], ['tag', 'string'], ['rate', 'u32'],
+    ['prefetchBytes', 'u32'], ['paused', 'u8']]],
   ['MmiRequest', [['name', 'string'], ['body', 'string']]],
   ['QueueResponse', [['queue', 'u32'], ['window', 'u32'], ['heartbeatMs', 'u32'], ['missedMax', 'u32'],
-    ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['waits', 'u8'], ['pushOptions', 'u32']]],
+    ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['waits', 'u8'], ['pushOptions', 'u32'],
+    ['consumeOptions', 'u32']]],
   ['MmiResponse', [['status', 'u32'], ['body', 'string']]],
   ['Disconnect', [['subscription', 'u32'], ['code', 'i32'], ['text', 'string']]]
 ]

@@ -160,6 +160,22 @@ test('an inbox that is full misses messages, and says so', async (t) => {
   assert.deepStrictEqual(came, ['1', '2'])
 })
 
+test('a consumer has tag, rate and bytes, may be exclusive and may pause', async (t) => {
+  const { bus, client } = await joined(t, { bus: { credit: 64 } })
+  const consumer = await client.consume('jobs', { tag: 'mailer', rate: 2.5, prefetchBytes: 4096, exclusive: true })
+  await consumer.pause()
+  await consumer.resume()
+  const asked = requests(bus, 'ConsumeRequest').map(({ body }) => body)
+  assert.deepStrictEqual(asked.map(({ tag, rate, prefetchBytes }) => [tag, rate, prefetchBytes]),
+    [['mailer', 2500, 4096], ['mailer', 2500, 4096], ['mailer', 2500, 4096]])
+  assert.deepStrictEqual(asked.map(({ options, paused }) => [options.singleActive, Boolean(paused)]),
+    [[2, false], [2, true], [2, false]])
+  bus.older = true
+  await assert.rejects(client.consume('more', { rate: 1 }), { code: 'EOPNOTSUPP' })
+  const plain = await client.consume('most', { tag: 'shown only' })
+  await assert.rejects(plain.pause(), { code: 'EOPNOTSUPP' })
+})
+
 test('settles deliveries, each once, and none of an earlier session', async (t) => {
   const { bus, client } = await joined(t, { bus: { credit: 64 } })
   const consumer = await client.consume('jobs')

@@ -11,7 +11,8 @@ import * as wire from '../src/wire.js'
 const { Kind } = wire
 export const SESSION = 0x01000002deadbeefn
 const SECRET = 0x5ec4e7n
-const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 15 }]
+const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 15, consumeOptions: 63 }]
+const OLDER = ['QueueResponse', { queue: 5, window: 4 }]
 const COOKIE = 0xc00c1en
 
 export class FakeBus extends EventEmitter {
@@ -135,7 +136,7 @@ export class FakeBus extends EventEmitter {
   answer(m) {
     if (m.kind !== Kind.Control) return
     const { name } = parseTable(m.payload)
-    const answers = { AliasRequest: ['AliasResponse', { alias: 9 }], QueueRequest: QUEUE, ConsumeRequest: QUEUE }
+    const answers = { AliasRequest: ['AliasResponse', { alias: 9 }], QueueRequest: QUEUE, ConsumeRequest: this.older ? OLDER : QUEUE }
     const payload = table(...(answers[name] ?? ['Result', { code: 0 }]))
     this.send([wire.message(Kind.Control, { target: m.target, payload })])
   }
