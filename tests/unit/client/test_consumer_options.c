@@ -85,7 +85,7 @@ static void malformed_options_are_refused(void **state)
 		{.renew_max_ms = 86400001},
 		{.reserved = {0, 1}},
 		{.queue = {.single_active = 3}},
-		{.queue = {.reserved8 = 1}},
+		{.queue = {.in_flight_per_key = 251}},
 	};
 
 	memset(tag, 'x', 65);
