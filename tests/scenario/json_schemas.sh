@@ -154,7 +154,15 @@ printf '\xff' | "$millrace" push jobs - -H "odd:$odd" --promise at-least-once
 wait_for "the best-effort one came" ready_are jobs 8
 take queue#peek queue peek jobs
 "$millrace" push keyed x --key k --policy key-shared
+"$millrace" push keyed y --key $'odd\xff'
 take queue#keys queue keys keyed
+mkfifo "$dir/hold"
+start holder bash -c "exec '$millrace' pull keyed --ack manual <'$dir/hold'"
+exec 7>"$dir/hold"
+keys_are_held() { [ "$("$millrace" queue show keyed --json | jq .outstanding)" -eq 2 ]; }
+wait_for "both keys are held" keys_are_held
+take queue#keys queue keys keyed
+exec 7>&-
 take queue#show queue show keyed
 take queue#bind queue bind jobs 'bound.*' bound.too
 take queue#bind queue bind "q$odd" bound.this
