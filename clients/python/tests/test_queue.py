@@ -70,6 +70,24 @@ class Queues(BusTest):
         again = consumer.pull(10)
         self.assertEqual((again.attempts, again.text), (0, "1"))
 
+    def test_paused_consumer_gets_nothing_until_it_resumes(self) -> None:
+        client = self.client()
+        with client.consume(self.subject, tag="mailer", prefetch_bytes=4096) as consumer:
+            consumer.pause()
+            self.push(client, "1")
+            with self.assertRaises(millrace.Timeout):
+                consumer.pull(0.2)
+            consumer.resume()
+            self.assertEqual(consumer.pull(10).text, "1")
+
+    def test_rate_holds_messages_back(self) -> None:
+        client = self.client()
+        self.push(client, "1", "2")
+        with client.consume(self.subject, rate=0.01) as consumer:
+            self.assertEqual(consumer.pull(10).text, "1")
+            with self.assertRaises(millrace.Timeout):
+                consumer.pull(0.2)
+
     def test_next_pull_acknowledges_the_one_before(self) -> None:
         client = self.client()
         self.push(client, "1", "2")

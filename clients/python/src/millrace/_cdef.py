@@ -169,6 +169,13 @@ struct mr_consume_options {
     unsigned weight;
     bool manual;
     struct mr_queue_options queue;
+    const char *tag;
+    double rate;
+    uint32_t prefetch_bytes;
+    uint32_t renew_max_ms;
+    bool exclusive;
+    bool auto_renew;
+    uint8_t reserved[6];
     @GROWS@
 };
 
@@ -447,10 +454,12 @@ void mr_queue_close(struct mr_queue *q);
 int mr_push_with_sized(
     struct mr_queue *q, const struct mr_push *push, uint64_t *id, size_t push_bytes);
 unsigned mr_queue_unaccepted(const struct mr_queue *q);
-int mr_consume(struct mr_client *c, const char *queue,
+int mr_consume_sized(struct mr_client *c, const char *queue,
     const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
-    struct mr_consumer **out);
+    struct mr_consumer **out, size_t options_bytes);
 int mr_consumer_close(struct mr_consumer *consumer);
+int mr_consumer_pause(struct mr_consumer *consumer);
+int mr_consumer_resume(struct mr_consumer *consumer);
 int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
 int mr_give_back(struct mr_consumer *consumer, uint64_t tag);

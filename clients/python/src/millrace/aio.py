@@ -19,6 +19,7 @@ from .errors import Error, NotConnected, error_of
 from .headers import HeadersIn, c_text
 from .message import Delivery, Message, Part, Request
 from .options import Payload, Promise, QueueOptions, data_of, milliseconds
+from .queues import Limits
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -433,10 +434,14 @@ class AsyncClient(Connection):
 
     def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                 prefetch: int = 0, weight: int = 0, manual: bool = False,
-                options: Optional[QueueOptions] = None) -> "AsyncConsumer":
+                options: Optional[QueueOptions] = None, tag: Optional[str] = None, rate: float = 0,
+                prefetch_bytes: int = 0, exclusive: bool = False) -> "AsyncConsumer":
         """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
-        acknowledged when the callback returns, or when the next one is asked for."""
-        return self._made(AsyncConsumer(self, queue, callback, prefetch, weight, manual, options))
+        acknowledged when the callback returns, or when the next one is asked for. `tag` names the
+        consumer in lists, `rate` limits it to so many messages a second, `prefetch_bytes` to so many
+        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by."""
+        limits = Limits(tag, rate, prefetch_bytes, exclusive)
+        return self._made(AsyncConsumer(self, queue, callback, prefetch, weight, manual, options, limits))
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                      prefetch: int = 0, manual: bool = False) -> "AsyncConsumer":

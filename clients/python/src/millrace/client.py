@@ -11,7 +11,7 @@ from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery, Message, Part, Request
 from .options import Payload, Priority, Promise, QueueOptions, data_of, milliseconds
-from .queues import ConsumerBase, Output, QueueBase, Step
+from .queues import ConsumerBase, Limits, Output, QueueBase, Step
 from .services import ServiceBase
 from .streams import StreamBase
 from .subjects import PublisherBase, SubscriptionBase
@@ -211,10 +211,14 @@ class Client(Connection):
 
     def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                 prefetch: int = 0, weight: int = 0, manual: bool = False,
-                options: Optional[QueueOptions] = None) -> "Consumer":
+                options: Optional[QueueOptions] = None, tag: Optional[str] = None, rate: float = 0,
+                prefetch_bytes: int = 0, exclusive: bool = False) -> "Consumer":
         """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
-        acknowledged when the callback returns, or when the next one is asked for."""
-        return Consumer(self, queue, callback, prefetch, weight, manual, options)
+        acknowledged when the callback returns, or when the next one is asked for. `tag` names the
+        consumer in lists, `rate` limits it to so many messages a second, `prefetch_bytes` to so many
+        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by."""
+        limits = Limits(tag, rate, prefetch_bytes, exclusive)
+        return Consumer(self, queue, callback, prefetch, weight, manual, options, limits)
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                      prefetch: int = 0, manual: bool = False) -> "Consumer":

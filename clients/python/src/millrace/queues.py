@@ -2,7 +2,7 @@
 """What queues and consumers of Client and AsyncClient have in common."""
 import dataclasses
 import errno
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ._native import entry, ffi, lib
 from .core import Connection, Owned, Receiving, Sink
@@ -118,12 +118,25 @@ class Step:
         return int(code)
 
 
+def _consume(client: Any, queue: Any, options: Any, callback: Any, arg: Any, out: Any) -> int:
+    return int(lib.mr_consume_sized(client, queue, options, callback, arg, out,
+                                    ffi.sizeof("struct mr_consume_options")))
+
+
+class Limits(NamedTuple):
+    """Options of one consumer, not of its queue."""
+    tag: Optional[str] = None
+    rate: float = 0
+    prefetch_bytes: int = 0
+    exclusive: bool = False
+
+
 class ConsumerBase(Receiving[Delivery]):
     """A consumer of a queue."""
 
     def __init__(self, connection: Connection, queue: str,
                  callback: Optional[Callable[[Delivery], object]], prefetch: int, weight: int,
-                 manual: bool, options: Optional[QueueOptions]) -> None:
+                 manual: bool, options: Optional[QueueOptions], limits: Limits) -> None:
         # The prefetch bounds what is unsettled, and so the inbox.
         super().__init__(connection, 65535, False, callback)
         self.queue = queue
@@ -134,9 +147,12 @@ class ConsumerBase(Receiving[Delivery]):
         # What waits in the inbox is not done: the C library must not settle it.
         c_options.manual = manual or callback is None
         copy_fields(options, c_options.queue)
+        c_tag = ffi.NULL if limits.tag is None else ffi.new("char[]", c_text(limits.tag))
+        c_options.tag, c_options.rate = c_tag, limits.rate
+        c_options.prefetch_bytes, c_options.exclusive = limits.prefetch_bytes, limits.exclusive
         self._sink = Sink(connection, self._arrived, self._recalled)
         try:
-            self._open("mr_consumer", lib.mr_consume, c_text(queue), c_options,
+            self._open("mr_consumer", _consume, c_text(queue), c_options,
                        entry["mrpy_on_delivery"], self._sink.handle)
         except BaseException:
             self._sink.drop()
@@ -177,6 +193,14 @@ class ConsumerBase(Receiving[Delivery]):
             except Error as error:
                 if error.name != "ENOENT":  # taken back meanwhile: another consumer gets it
                     raise
+
+    def pause(self) -> None:
+        """Stops the deliveries until `resume`; what was sent already still comes."""
+        self.connection._check(lib.mr_consumer_pause(self._pointer()))
+
+    def resume(self) -> None:
+        """Ends a `pause`, but not a pause by an operator."""
+        self.connection._check(lib.mr_consumer_resume(self._pointer()))
 
     def renew(self, on: bool) -> None:
         """True: deliveries that the program holds are renewed while the client is processed."""
