@@ -8,6 +8,8 @@
 #include "lib/base/suggest.h"
 #include "lib/config/queue_option.h"
 
+#define DEAD_LETTER "dead_letter"
+
 static uint64_t option_value(uint32_t option, struct mrf_table t)
 {
 	switch (option) {
@@ -25,6 +27,10 @@ static uint64_t option_value(uint32_t option, struct mrf_table t)
 	case MRF_QUEUE_OPTION_SINGLE_ACTIVE: return mrf_queue_options_single_active(t);
 	case MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY: return mrf_queue_options_in_flight_per_key(t);
 	case MRF_QUEUE_OPTION_KEY_FROM: return (uintptr_t)mrf_queue_options_key_from(t).data;
+	case MRF_QUEUE_OPTION_RETRY_MIN: return mrf_queue_options_retry_min_ms(t);
+	case MRF_QUEUE_OPTION_RETRY_MAX: return mrf_queue_options_retry_max_ms(t);
+	case MRF_QUEUE_OPTION_RETRY_FACTOR: return mrf_queue_options_retry_factor(t);
+	case MRF_QUEUE_OPTION_RETRY_JITTER: return mrf_queue_options_retry_jitter(t);
 	default: return mrf_queue_options_breaker_probes(t);
 	}
 }
@@ -38,7 +44,7 @@ static int fail_key(
 	const struct mr_cli *cli, enum mrf_queue_kind kind, const char *text, size_t bytes)
 {
 	struct mr_suggest s = mr_suggest_begin(text, bytes);
-	char name[64], known[256] = "expected: ";
+	char name[64], known[512] = "expected: ";
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(mr_queue_options); i++) {
 		if (!may_have(&mr_queue_options[i], kind))
@@ -63,6 +69,21 @@ static int fail_value(const struct mr_cli *cli, const struct mr_queue_option *k,
 	return mr_cli_fail(cli, MR_EXIT_USAGE, what, "no such value", expected);
 }
 
+/* "dead_letter=NAME": the only option that is a text. The bus checks it. */
+static int parse_dead_letter(const struct mr_cli *cli, const char *word, struct mr_cli_edit *out)
+{
+	const char *name = strchr(word, '=');
+
+	if (!name || name[1] == '\0')
+		return mr_cli_fail(cli, MR_EXIT_USAGE, DEAD_LETTER, "needs a value",
+			"write dead_letter=QUEUE, none or default");
+	if (out->dead_letter)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, DEAD_LETTER, "is given twice", NULL);
+	out->dead_letter = name + 1;
+	out->edits |= MRF_QUEUE_OPTION_DEAD_LETTER;
+	return MR_EXIT_OK;
+}
+
 static int parse_word(const struct mr_cli *cli, enum mrf_queue_kind kind, const char *word,
 	struct mr_cli_edit *out)
 {
@@ -71,6 +92,9 @@ static int parse_word(const struct mr_cli *cli, enum mrf_queue_kind kind, const 
 	const char *text = word + bytes + 1;
 	uint64_t value;
 
+	if (bytes == strlen(DEAD_LETTER) && memcmp(word, DEAD_LETTER, bytes) == 0 &&
+		kind == MRF_QUEUE_KIND_QUEUE)
+		return parse_dead_letter(cli, word, out);
 	if (!k)
 		return fail_key(cli, kind, word, bytes);
 	if (!may_have(k, kind) && k->queue_only)
@@ -108,7 +132,8 @@ static void print_value(const struct mr_queue_option *k, uint64_t value)
 {
 	static const char *const units[] = {[MR_QUEUE_OPTION_COUNT] = "",
 		[MR_QUEUE_OPTION_BYTES] = "B",
-		[MR_QUEUE_OPTION_MS] = "ms"};
+		[MR_QUEUE_OPTION_MS] = "ms",
+		[MR_QUEUE_OPTION_PERCENT] = "%"};
 	const char *at = k->choices;
 
 	if (k->unit == MR_QUEUE_OPTION_KEY_FROM) {
@@ -120,6 +145,8 @@ static void print_value(const struct mr_queue_option *k, uint64_t value)
 	if (k->unit != MR_QUEUE_OPTION_CHOICE) {
 		if (k->word && value == k->word_value)
 			fputs(k->word, stdout);
+		else if (k->unit == MR_QUEUE_OPTION_FACTOR)
+			printf("%.4g", (double)value / 100);
 		else
 			printf("%" PRIu64 "%s", value, units[k->unit]);
 		return;
@@ -157,6 +184,8 @@ void mr_cli_edit_names(char out[MR_CLI_EDIT_NAMES_BYTES], uint32_t edited)
 			strcat(out, ",");
 		strcat(out, mr_queue_options[i].name);
 	}
+	if (edited & MRF_QUEUE_OPTION_DEAD_LETTER)
+		strcat(strcat(out, *out ? "," : ""), DEAD_LETTER);
 }
 
 void mr_cli_edit_complete(
@@ -177,5 +206,10 @@ void mr_cli_edit_complete(
 			add(arg, word);
 			at += strcspn(at, "|");
 		}
+	}
+	if (kind == MRF_QUEUE_KIND_QUEUE) {
+		add(arg, DEAD_LETTER "=");
+		add(arg, DEAD_LETTER "=none");
+		add(arg, DEAD_LETTER "=default");
 	}
 }

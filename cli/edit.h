@@ -15,6 +15,7 @@
 struct mr_cli_edit {
 	uint32_t edits; /* enum mrf_queue_option */
 	struct mrf_queue_options values;
+	const char *dead_letter; /* if edits has MRF_QUEUE_OPTION_DEAD_LETTER */
 };
 
 /* Parses words such as "messages_max=10k". Reports an error and returns an exit code. */
@@ -27,7 +28,7 @@ void mr_cli_edit_print(
 	const struct mr_cli_edit *edit, struct mrf_table before, struct mrf_table after);
 
 /* Writes the names of the options in `edited`, separated by commas. */
-#define MR_CLI_EDIT_NAMES_BYTES 256
+#define MR_CLI_EDIT_NAMES_BYTES 400
 void mr_cli_edit_names(char out[MR_CLI_EDIT_NAMES_BYTES], uint32_t edited);
 
 /* Calls `add` for each word that may begin an operand: "messages_max=", "when_full=wait". */

@@ -15,7 +15,7 @@
 #include "cli/cli.h"
 
 #define OUT_BYTES_MIN 4096
-#define FDS_EACH      2
+#define FDS_EACH      3
 
 int mr_cli_jobs_init(struct mr_cli_jobs *j, unsigned count)
 {
@@ -24,8 +24,10 @@ int mr_cli_jobs_init(struct mr_cli_jobs *j, unsigned count)
 	j->jobs = calloc(count, sizeof(*j->jobs));
 	if (!j->jobs)
 		return -ENOMEM;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		j->jobs[i].index = i;
+		j->jobs[i].error_fd = -1;
+	}
 	return 0;
 }
 
@@ -43,6 +45,53 @@ static void kill_group(struct mr_cli_job *job)
 	close_fd(&job->from_fd);
 }
 
+/* Keeps the beginning of the last line. */
+static void keep_line(struct mr_cli_job *job, const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] == '\n' || text[i] == '\r') {
+			job->line_ended = true;
+			continue;
+		}
+		if (job->line_ended)
+			job->line_bytes = 0;
+		job->line_ended = false;
+		if (job->line_bytes < sizeof(job->last_line) - 1)
+			job->last_line[job->line_bytes++] = text[i];
+	}
+	job->last_line[job->line_bytes] = '\0';
+}
+
+static void pass_on(const char *text, size_t bytes)
+{
+	while (bytes > 0) {
+		ssize_t n = write(STDERR_FILENO, text, bytes);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		text += n > 0 ? n : 0;
+		bytes -= n > 0 ? (size_t)n : 0;
+	}
+}
+
+static void fetch_errors(struct mr_cli_job *job)
+{
+	char text[1024];
+
+	while (job->error_fd >= 0) {
+		ssize_t n = read(job->error_fd, text, sizeof(text));
+
+		if (n > 0) {
+			keep_line(job, text, (size_t)n);
+			pass_on(text, (size_t)n);
+		} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+			close_fd(&job->error_fd);
+		} else if (errno == EAGAIN) {
+			return;
+		}
+	}
+}
+
 static void reap(struct mr_cli_jobs *j, struct mr_cli_job *job)
 {
 	int status = 0;
@@ -50,6 +99,8 @@ static void reap(struct mr_cli_jobs *j, struct mr_cli_job *job)
 	while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	job->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	fetch_errors(job); /* processes in the background may still hold the other end */
+	close_fd(&job->error_fd);
 	close_fd(&job->to_fd);
 	close_fd(&job->from_fd);
 	close_fd(&job->pid_fd);
@@ -74,7 +125,7 @@ void mr_cli_jobs_fini(struct mr_cli_jobs *j)
 }
 
 static void child(
-	const char *command, const char *const *environment, int in, int out, pid_t parent)
+	const char *command, const char *const *environment, int in, int out, int err, pid_t parent)
 {
 	sigset_t none;
 
@@ -88,13 +139,14 @@ static void child(
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (const char *const *v = environment; v && *v; v++)
 		putenv((char *)(uintptr_t)*v);
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
+	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+		(err < 0 || dup2(err, STDERR_FILENO) >= 0))
 		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
 }
 
 static int spawn(const struct mr_cli_jobs *j, const char *const *environment,
-	struct mr_cli_job *job, const int to[2], const int from[2])
+	struct mr_cli_job *job, const int to[2], const int from[2], int err)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -102,7 +154,7 @@ static int spawn(const struct mr_cli_jobs *j, const char *const *environment,
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		child(j->command, environment, to[0], from[1], parent);
+		child(j->command, environment, to[0], from[1], err, parent);
 	setpgid(pid, pid); /* parent and child both call it: either may be first */
 	job->pid_fd = pidfd_open(pid, 0);
 	if (job->pid_fd < 0) {
@@ -119,7 +171,7 @@ static int spawn(const struct mr_cli_jobs *j, const char *const *environment,
 static int start(
 	const struct mr_cli_jobs *j, const char *const *environment, struct mr_cli_job *job)
 {
-	int to[2], from[2];
+	int to[2], from[2], errors[2] = {-1, -1};
 	int rc;
 
 	if (pipe2(to, O_CLOEXEC) != 0)
@@ -130,14 +182,22 @@ static int start(
 		close(to[1]);
 		return rc;
 	}
-	rc = spawn(j, environment, job, to, from);
+	/* Without a pipe the command writes to our standard error itself. */
+	if (j->keeps_line && pipe2(errors, O_CLOEXEC) != 0)
+		errors[0] = errors[1] = -1;
+	rc = spawn(j, environment, job, to, from, errors[1]);
 	close(to[0]);
 	close(from[1]);
+	close_fd(&errors[1]);
+	job->error_fd = errors[0];
+	if (errors[0] >= 0)
+		fcntl(errors[0], F_SETFL, O_NONBLOCK);
 	job->to_fd = to[1];
 	job->from_fd = from[0];
 	fcntl(job->to_fd, F_SETFL, O_NONBLOCK);
 	fcntl(job->from_fd, F_SETFL, O_NONBLOCK);
 	if (rc) {
+		close_fd(&job->error_fd);
 		close_fd(&job->to_fd);
 		close_fd(&job->from_fd);
 	}
@@ -176,6 +236,9 @@ int mr_cli_jobs_start(
 	if (rc)
 		return rc;
 	job->out_bytes = 0;
+	job->line_bytes = 0;
+	job->line_ended = false;
+	job->last_line[0] = '\0';
 	job->error = 0;
 	job->deadline_ns = j->timeout_ms ? mr_cli_now_ns() + j->timeout_ms * 1000000u : UINT64_MAX;
 	j->running++;
@@ -262,6 +325,7 @@ static bool step(struct mr_cli_jobs *j, struct mr_cli_job *job, uint64_t now_ns)
 {
 	feed(job);
 	fetch(j, job);
+	fetch_errors(job);
 	if (job->from_fd >= 0 || !has_exited(job)) {
 		if (now_ns >= job->deadline_ns)
 			give_up(job, -ETIMEDOUT);
@@ -324,6 +388,7 @@ void mr_cli_jobs_wait(struct mr_cli_jobs *j, int fd, int timeout_ms)
 		if (!job->pid)
 			continue;
 		fds[count++] = (struct pollfd){.fd = job->to_fd, .events = POLLOUT};
+		fds[count++] = (struct pollfd){.fd = job->error_fd, .events = POLLIN};
 		/* Wait for the end of the output first, then for the exit: the shell may exit
 		 * before its background processes close the output. */
 		if (job->from_fd >= 0)

@@ -21,18 +21,24 @@
 #include <sys/types.h>
 
 #define MR_CLI_JOBS_MAX 256
+/* Bytes kept of the last line that a job wrote to standard error, with a NUL. */
+#define MR_CLI_JOB_LINE_BYTES 257
 
 struct mr_cli_job {
 	unsigned index; /* 0 .. count - 1, an index for the caller's own tables */
 	const char *out;
 	size_t out_bytes;
-	int error;  /* 0, or the reason why it was ended */
-	int status; /* exit status, or 128 + signal */
+	char last_line[MR_CLI_JOB_LINE_BYTES]; /* last line of its standard error */
+	int error;                             /* 0, or the reason why it was ended */
+	int status;                            /* exit status, or 128 + signal */
 	/* private to jobs.c */
 	pid_t pid; /* 0: free */
 	int pid_fd;
 	int to_fd;
 	int from_fd;
+	int error_fd; /* its standard error, or < 0; passed on to ours */
+	size_t line_bytes;
+	bool line_ended; /* the next byte begins another line */
 	char *in;
 	size_t in_bytes;
 	size_t in_capacity;
@@ -47,6 +53,7 @@ struct mr_cli_jobs {
 	const char *command;  /* for sh -c */
 	size_t out_bytes_max; /* for each job; set by the caller */
 	uint64_t timeout_ms;  /* 0: none */
+	bool keeps_line;      /* reads standard error for last_line, and passes it on */
 	unsigned count;
 	unsigned running;
 	struct mr_cli_job *jobs;

@@ -108,24 +108,35 @@ static bool ack_printed(struct pull *p)
 	return true;
 }
 
-/* Handles a line "ack TAG", "nack TAG [TIME]", "reject TAG" or "progress TAG". */
+/* Rejects a message with the rest of the line as its error. */
+static int nack_line(
+	struct pull *p, uint64_t tag, bool requeue, uint64_t delay_ms, const char *text)
+{
+	text += strspn(text, " ");
+	return mr_nack_error(
+		p->consumer, tag, requeue, (uint32_t)delay_ms, *text != '\0' ? text : NULL);
+}
+
+/* Handles a line "ack TAG", "nack TAG [TIME [ERROR]]", "reject TAG [ERROR]" or "progress TAG". */
 static void settle_line(const char *line, void *arg)
 {
 	struct pull *p = arg;
 	char word[9], delay[24] = "0";
 	unsigned long long tag;
-	uint64_t delay_ms;
-	int rc;
+	uint64_t delay_ms = 0;
+	int rc, after_tag = 0, after_delay = 0;
 
-	if (sscanf(line, "%8s %llu %23s", word, &tag, delay) < 2 ||
-		mr_units_duration(delay, MR_UNITS_MS, &delay_ms) != 0)
+	if (sscanf(line, "%8s %llu%n %23s%n", word, &tag, &after_tag, delay, &after_delay) < 2)
+		rc = -EINVAL;
+	else if (strcmp(word, "reject") == 0)
+		rc = nack_line(p, tag, false, 0, line + after_tag);
+	else if (mr_units_duration(delay, MR_UNITS_MS, &delay_ms) != 0)
 		rc = -EINVAL;
 	else if (strcmp(word, "ack") == 0)
 		rc = mr_ack(p->consumer, tag);
 	else if (strcmp(word, "nack") == 0)
-		rc = mr_nack(p->consumer, tag, true, (uint32_t)delay_ms);
-	else if (strcmp(word, "reject") == 0)
-		rc = mr_nack(p->consumer, tag, false, 0);
+		rc = nack_line(
+			p, tag, true, delay_ms, line + (after_delay > 0 ? after_delay : after_tag));
 	else if (strcmp(word, "progress") == 0)
 		rc = mr_progress(p->consumer, tag);
 	else
@@ -134,7 +145,8 @@ static void settle_line(const char *line, void *arg)
 	if (rc)
 		mr_cli_note(p->cli, "%s: %s", line,
 			rc == -EINVAL
-				? "expected: ack TAG, nack TAG [TIME], reject TAG or progress TAG"
+				? "expected: ack TAG, nack TAG [TIME [ERROR]], reject TAG [ERROR] "
+				  "or progress TAG"
 				: mr_error_text(rc));
 }
 
@@ -479,14 +491,15 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, delay_ms),
 		.min = 0,
 		.max = 86400000,
-		.help = "with --exec: redeliver a failed message after TIME (default 100ms)"},
+		.help = "with --exec: redeliver a failed message after TIME (default: as the "
+			"queue says by retry_min, else 100ms)"},
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},
 };
 
 static const struct settings defaults = {
-	.jobs = 1, .timeout_ms = 25000, .delay_ms = 100, .max_wait_ms = 1000};
+	.jobs = 1, .timeout_ms = 25000, .delay_ms = MR_CLI_STAGE_DELAY_NONE, .max_wait_ms = 1000};
 
 const struct mr_cli_verb mr_cli_pull = {
 	.name = "pull",
@@ -496,10 +509,13 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "With --ack manual each line starts with a tag, and standard input settles\n"
 		   "the messages:\n"
 		   "\n"
-		   "ack TAG          the message is done\n"
-		   "nack TAG [TIME]  redeliver the message, after TIME if given\n"
-		   "reject TAG       the message becomes a dead letter\n"
-		   "progress TAG     the ack time-out of the message begins anew\n"
+		   "ack TAG                  the message is done\n"
+		   "nack TAG [TIME [ERROR]]  redeliver the message, after TIME if given; 0: as\n"
+		   "                         the queue says\n"
+		   "reject TAG [ERROR]       the message becomes a dead letter\n"
+		   "progress TAG             the ack time-out of the message begins anew\n"
+		   "\n"
+		   "An ERROR stays with the message, in its header Millrace-Error.\n"
 		   "\n"
 		   "With --batch it waits for N messages, at most --max-wait, prints them\n"
 		   "together and acknowledges them together.\n"
@@ -515,9 +531,10 @@ const struct mr_cli_verb mr_cli_pull = {
 		   "pushed into the queues of --to with the headers of the message. The message\n"
 		   "is acknowledged only when each of them has accepted its output. If the\n"
 		   "command fails, the message is redelivered, and finally becomes a dead\n"
-		   "letter. A message that was pushed exactly once is passed on exactly once,\n"
-		   "if the command makes the same output of it each time. At most 64 messages\n"
-		   "may come of one.\n"
+		   "letter. Its header Millrace-Error has the exit status and the last line of\n"
+		   "standard error. A message that was pushed exactly once is passed on exactly\n"
+		   "once, if the command makes the same output of it each time. At most 64\n"
+		   "messages may come of one.\n"
 		   "\n"
 		   "The ack time-out of the queue does not end while a command runs or a message\n"
 		   "waits for one. If a message is given to another consumer all the same, its\n"

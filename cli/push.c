@@ -36,6 +36,10 @@ struct settings {
 	uint64_t age_ms;
 	uint64_t ack_timeout_ms;
 	uint64_t max_deliver;
+	uint64_t retry_min_ms;
+	uint64_t retry_max_ms;
+	double retry_factor;
+	uint64_t retry_jitter;
 	uint64_t ttl_ms;
 	uint64_t delay_ms;
 	const char *at;
@@ -257,6 +261,10 @@ static int open_queue(struct push *p, const char *name)
 		.queue.when_expired = expired_of(set->when_expired),
 		.queue.in_flight_per_key = (uint16_t)set->in_flight_per_key,
 		.key_from = set->key_from,
+		.retry.min_ms = (uint32_t)set->retry_min_ms,
+		.retry.max_ms = (uint32_t)set->retry_max_ms,
+		.retry.factor = (uint16_t)(set->retry_factor * 100 + 0.5),
+		.retry.jitter = (uint8_t)set->retry_jitter,
 		.on_outcome = on_outcome,
 		.arg = p,
 	};
@@ -512,6 +520,35 @@ static const struct mr_cli_option options[] = {
 		.max = 65535,
 		.help = "for a new queue: a message becomes a dead letter after COUNT "
 			"delivery attempts (default: as the bus is configured, 5)"},
+	{.name = "retry-min",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, retry_min_ms),
+		.min = 1,
+		.max = 86400000,
+		.help = "for a new queue: a failed message comes back after TIME, and later "
+			"each time it fails again (default: at once)"},
+	{.name = "retry-max",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, retry_max_ms),
+		.min = 1,
+		.max = 86400000,
+		.help = "with --retry-min: after TIME at most (default 1h)"},
+	{.name = "retry-factor",
+		.type = MR_CLI_REAL,
+		.value = "N",
+		.offset = offsetof(struct settings, retry_factor),
+		.min = 1,
+		.max = 100,
+		.help = "with --retry-min: N times as late as before (default 2)"},
+	{.name = "retry-jitter",
+		.type = MR_CLI_COUNT,
+		.value = "PERCENT",
+		.offset = offsetof(struct settings, retry_jitter),
+		.min = 0,
+		.max = 100,
+		.help = "with --retry-min: earlier by a random part of up to PERCENT (default 0)"},
 	MR_CLI_JSON_OPTION("at the end, print the outcomes as a JSON object"),
 	{0},
 };

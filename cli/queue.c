@@ -299,6 +299,8 @@ static const struct mr_cli_column dead_columns[] = {
 	{"AGE", "age_ms", .right = true, .unit = MR_CLI_UNIT_MS},
 	{"REASON", "reason", .rank = 1, .least = 12, .elision = MR_CLI_ELIDE_END},
 	{"DELIVERIES", "deliveries", .right = true, .rank = 2},
+	{"ERROR", "error", .rank = 4, .least = 12, .elision = MR_CLI_ELIDE_END},
+	{"TIME", "time", .rank = 5},
 	{"BYTES", "bytes", .right = true, .rank = 3, .unit = MR_CLI_UNIT_BYTES},
 	{"PAYLOAD", "payload", .least = 12, .elision = MR_CLI_ELIDE_END},
 };
@@ -320,6 +322,8 @@ static void dead_row(struct mr_cli_table *t, struct mrf_table message)
 	mr_cli_table_count(t, mrf_queue_message_row_age_ms(message));
 	noted_cell(t, message, "Millrace-Dead-Reason");
 	noted_cell(t, message, "Millrace-Dead-Count");
+	noted_cell(t, message, "Millrace-Error");
+	noted_cell(t, message, "Millrace-Dead-Time");
 	mr_cli_table_count(t, mrf_queue_message_row_bytes(message));
 	mr_cli_table_text(t, (const char *)payload.data,
 		payload.bytes < EXCERPT_BYTES ? payload.bytes : EXCERPT_BYTES);
@@ -350,6 +354,8 @@ static json_t *dead_json(struct mrf_table message)
 	json_object_set_new(o, "deliveries",
 		mr_cli_text_count(text.data, text.bytes, &count) ? json_integer((json_int_t)count)
 								 : json_null());
+	set_noted(o, "error", message, "Millrace-Error");
+	set_noted(o, "time", message, "Millrace-Dead-Time");
 	json_object_set_new(
 		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
 	mr_cli_headers_set_json(o, (const char *)headers.data, headers.bytes);
@@ -484,6 +490,10 @@ static int print_edit(const struct asked *q, const struct mr_cli_edit *e, struct
 		return print_queue(q, after);
 	mr_cli_edit_print(e, mrf_queue_row_options(mrf_admin_queues_rows_at(before, 0)),
 		mrf_queue_row_options(mrf_admin_queues_rows_at(after, 0)));
+	if (e->dead_letter)
+		printf("dead_letter=%s, was %s\n",
+			mr_cli_queues_dead_letter(mrf_admin_queues_rows_at(after, 0)),
+			mr_cli_queues_dead_letter(mrf_admin_queues_rows_at(before, 0)));
 	return MR_EXIT_OK;
 }
 
@@ -494,6 +504,7 @@ static int apply_edit(const struct asked *q, const struct mr_cli_edit *e, struct
 		.kind = (uint8_t)q->kind,
 		.name = mrf_str(q->name),
 		.edits = e->edits,
+		.dead_letter = mrf_str(e->dead_letter),
 	};
 	struct mr_cli_admin admin;
 	struct mrf_table after;
@@ -672,9 +683,10 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "pause    deliver no messages until resume; pushes are still accepted;\n"
 		   "         with --consumer to that one, as long as it lives\n"
 		   "resume   deliver messages again\n"
-		   "dead     print the first dead letters: reason, number of deliveries,\n"
-		   "         beginning\n"
-		   "redrive  push its dead letters back into it\n"
+		   "dead     print the first dead letters: reason, number of deliveries, last\n"
+		   "         error, time, beginning\n"
+		   "redrive  push its dead letters back into it; of a queue that other queues\n"
+		   "         have named for theirs (dead_letter): back to where each came from\n"
 		   "delete   remove the queue with its messages and dead letters; refused while\n"
 		   "         the queue or its dead letters have consumers\n"
 		   "\n"
@@ -692,6 +704,9 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         when_full=wait|refuse|drop-oldest|dead-letter\n"
 		   "         when_expired=discard|dead-letter  aging=TIME|none\n"
 		   "         single_active=no|yes (the other consumers stand by)\n"
+		   "         retry_min=TIME|none  retry_max=TIME  retry_factor=1..100\n"
+		   "         retry_jitter=PERCENT\n"
+		   "         dead_letter=QUEUE|none|default\n"
 		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
 		   "         go into the queue, which is made if there is none\n"
 		   "unbind   end that\n"

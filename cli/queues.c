@@ -84,6 +84,11 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "single_active", .left = true},
 	{NULL, NULL, "in_flight_per_key"},
 	{NULL, NULL, "key_from", .left = true},
+	{NULL, NULL, "retry_min_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "retry_max_ms", .unit = MR_CLI_UNIT_MS},
+	{NULL, NULL, "retry_factor"},
+	{NULL, NULL, "retry_jitter"},
+	{NULL, NULL, "dead_letter", .left = true},
 	{NULL, NULL, "edited", .left = true},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
@@ -183,6 +188,13 @@ static void count_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_row_failures(row));
 }
 
+const char *mr_cli_queues_dead_letter(struct mrf_table row)
+{
+	struct mrf_string name = mrf_queue_row_dead_letter(row);
+
+	return name.bytes > 0 ? name.data : "default";
+}
+
 static void edited_cell(struct mr_cli_table *t, uint32_t edited)
 {
 	char names[MR_CLI_EDIT_NAMES_BYTES];
@@ -221,6 +233,11 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_limit(t, mrf_queue_options_aging_ms(o), 0);
 	mr_cli_table_bool(t, mrf_queue_options_single_active(o) == MRF_SINGLE_ACTIVE_YES);
 	key_cells(t, row);
+	mr_cli_table_limit(t, mrf_queue_options_retry_min_ms(o), 0);
+	mr_cli_table_count(t, mrf_queue_options_retry_max_ms(o));
+	mr_cli_table_real(t, mrf_queue_options_retry_factor(o) / 100.0);
+	mr_cli_table_count(t, mrf_queue_options_retry_jitter(o));
+	mr_cli_table_string(t, mrf_str(mr_cli_queues_dead_letter(row)));
 	edited_cell(t, mrf_queue_row_edited(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);

@@ -10,7 +10,7 @@
 #include "cli/table.h"
 #include "flatbuf/admin.h"
 
-#define MR_CLI_QUEUE_COLUMNS 56
+#define MR_CLI_QUEUE_COLUMNS 64
 
 struct mr_cli_queue_counts {
 	uint32_t queue;
@@ -25,6 +25,9 @@ struct mr_cli_queue_reading {
 	struct mr_cli_queue_counts *rows;
 	uint32_t rows_count;
 };
+
+/* Returns where the dead letters of a queue go: a queue, "none", or "default". */
+const char *mr_cli_queues_dead_letter(struct mrf_table row);
 
 void mr_cli_queue_reading_take(struct mr_cli_queue_reading *r, struct mrf_table queues);
 void mr_cli_queue_reading_fini(struct mr_cli_queue_reading *r);

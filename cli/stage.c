@@ -40,11 +40,16 @@ static void empty(struct mr_cli_pulled_list *l)
 		free(i);
 }
 
+static uint32_t delay_ms(const struct mr_cli_stage *s)
+{
+	return s->delay_ms != MR_CLI_STAGE_DELAY_NONE ? (uint32_t)s->delay_ms : 0;
+}
+
 /* Gives a message back for redelivery, and does not count it. */
-static void give_back(struct mr_cli_stage *s, uint64_t tag)
+static void give_back(struct mr_cli_stage *s, uint64_t tag, const char *why)
 {
 	s->count->taken--;
-	mr_nack(s->consumer, tag, true, (uint32_t)s->delay_ms);
+	mr_nack_error(s->consumer, tag, true, delay_ms(s), why);
 }
 
 /* Uncounts earlier failures of this message, here or elsewhere: it is settled now. */
@@ -82,9 +87,9 @@ static void count_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 }
 
 /* Gives a failed message back. */
-static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
+static void item_failed(struct mr_cli_stage *s, const struct mr_cli_pulled *i, const char *why)
 {
-	give_back(s, i->tag);
+	give_back(s, i->tag, why);
 	count_failed(s, i);
 }
 
@@ -96,7 +101,7 @@ void mr_cli_stage_take(struct mr_cli_stage *s, const struct mr_delivery *d)
 	struct mr_cli_pulled *i = malloc(sizeof(*i) + m->header_bytes + m->payload_bytes);
 
 	if (!i) {
-		mr_nack(d->consumer, d->tag, true, (uint32_t)s->delay_ms);
+		mr_nack(d->consumer, d->tag, true, delay_ms(s));
 		return;
 	}
 	*i = (struct mr_cli_pulled){.tag = d->tag,
@@ -199,7 +204,7 @@ static void start_waiting(struct mr_cli_stage *s)
 		rc = start(s, i);
 		if (rc) {
 			mr_cli_note(s->cli, "%s: %s", s->jobs.command, strerror(-rc));
-			item_failed(s, i);
+			item_failed(s, i, strerror(-rc));
 			free(i);
 		}
 	}
@@ -237,7 +242,23 @@ static void job_succeeded(
 	if (out)
 		STAILQ_INSERT_TAIL(&s->outputs, out, link);
 	else
-		give_back(s, i->tag);
+		give_back(s, i->tag, strerror(ENOMEM));
+}
+
+/* Says why a job failed, and gives its message back with that. */
+static void job_failed(
+	struct mr_cli_stage *s, const struct mr_cli_pulled *i, const struct mr_cli_job *job)
+{
+	char why[64 + MR_CLI_JOB_LINE_BYTES], status[32];
+	const char *what = status;
+
+	snprintf(status, sizeof(status), "exit status %d", job->status);
+	if (job->error)
+		what = strerror(-job->error);
+	mr_cli_note(s->cli, "%s: %s", s->jobs.command, what);
+	snprintf(why, sizeof(why), "%s%s%s", what, job->last_line[0] != '\0' ? ": " : "",
+		job->last_line);
+	item_failed(s, i, why);
 }
 
 static void on_job(const struct mr_cli_job *job, void *arg)
@@ -252,11 +273,7 @@ static void on_job(const struct mr_cli_job *job, void *arg)
 		mr_cli_note(s->cli, "%s: stopped: its message was given to another consumer",
 			s->jobs.command);
 	} else if (job->error || job->status) {
-		if (job->error)
-			mr_cli_note(s->cli, "%s: %s", s->jobs.command, strerror(-job->error));
-		else
-			mr_cli_note(s->cli, "%s: exit status %d", s->jobs.command, job->status);
-		item_failed(s, i);
+		job_failed(s, i, job);
 	} else {
 		job_succeeded(s, i, job);
 	}
@@ -319,13 +336,21 @@ static size_t cut(const struct mr_cli_stage *s, const struct mr_cli_pulled *i,
 	return count;
 }
 
+/* Returns the delay of a message whose output is refused, not 0. */
+static uint32_t refused_delay_ms(const struct mr_cli_stage *s)
+{
+	if (s->delay_ms == MR_CLI_STAGE_DELAY_NONE)
+		return MR_CLI_STAGE_DELAY_MS;
+	return s->delay_ms ? (uint32_t)s->delay_ms : 1;
+}
+
 /* Pushes the outputs of a message into each of the next queues, in one step with its ack. */
 static int push_on(struct mr_cli_stage *s, const struct mr_cli_pulled *i)
 {
 	const struct mr_delivery input = {
 		.consumer = s->consumer, .tag = i->tag, .publisher = i->publisher, .id = i->id};
 	const struct mr_settle_options options = {
-		.delay_ms = s->delay_ms ? (uint32_t)s->delay_ms : 1, .at_least_once = true};
+		.delay_ms = refused_delay_ms(s), .at_least_once = true};
 	struct mr_push pushes[MR_OUTPUTS_MAX + 1];
 	struct mr_output outputs[MR_OUTPUTS_MAX];
 	size_t messages = cut(s, i, pushes), count = 0;
@@ -346,7 +371,8 @@ static void reject(struct mr_cli_stage *s, const struct mr_cli_pulled *i, int er
 			MR_OUTPUTS_MAX);
 	else
 		mr_cli_note(s->cli, "%s", mr_error(s->client));
-	mr_nack(s->consumer, i->tag, false, 0);
+	mr_nack_error(s->consumer, i->tag, false, 0,
+		error == -E2BIG ? "the command made too many messages" : mr_error(s->client));
 	forget_failures(s, i);
 	s->count->dead++;
 }
@@ -383,6 +409,7 @@ int mr_cli_stage_init(
 	STAILQ_INIT(&s->pushed);
 	s->jobs.command = command;
 	s->jobs.timeout_ms = timeout_ms;
+	s->jobs.keeps_line = true;
 	return mr_cli_jobs_init(&s->jobs, jobs);
 }
 
@@ -414,6 +441,8 @@ void mr_cli_stage_begin(struct mr_cli_stage *s, struct mr_consumer *k)
 {
 	s->consumer = k;
 	mr_consumer_renew(k, true);
+	if (s->delay_ms == MR_CLI_STAGE_DELAY_NONE)
+		mr_consumer_retry_delay(k, MR_CLI_STAGE_DELAY_MS);
 	mr_consumer_on_recall(k, on_recall, s);
 }
 

@@ -21,6 +21,10 @@
 #include "cli/cli.h"
 #include "cli/jobs.h"
 
+/* No delay is given: that of the queue, else MR_CLI_STAGE_DELAY_MS. */
+#define MR_CLI_STAGE_DELAY_NONE UINT64_MAX
+#define MR_CLI_STAGE_DELAY_MS   100u
+
 /* How far the verb that pulls is. */
 struct mr_cli_pull_count {
 	uint64_t wanted; /* messages to take; 0: no limit */
@@ -50,7 +54,7 @@ struct mr_cli_stage {
 	const char *from;              /* the queue that is pulled */
 	const struct mr_cli_words *to; /* the next queues; none: outputs are printed */
 	bool each_line;                /* each line of an output is a message */
-	uint64_t delay_ms;
+	uint64_t delay_ms;             /* redelivery delay, or MR_CLI_STAGE_DELAY_NONE */
 	/* private to stage.c */
 	struct mr_client *client;
 	struct mr_consumer *consumer;

@@ -121,6 +121,7 @@ static bool answer_read(struct mrf_table message, struct mr_control_answer *a)
 		a->max_deliver = mrf_queue_response_max_deliver(body);
 		a->push_options = mrf_queue_response_push_options(body);
 		a->consume_options = mrf_queue_response_consume_options(body);
+		a->settle_options = mrf_queue_response_settle_options(body);
 		return true;
 	case MRF_CLIENT_BODY_MMI_RESPONSE:
 		a->status = mrf_mmi_response_status(body);

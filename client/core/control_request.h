@@ -35,6 +35,7 @@ struct mr_control_answer {
 	uint16_t max_deliver;
 	uint32_t push_options;    /* bits of enum mrf_push_option */
 	uint32_t consume_options; /* bits of enum mrf_consume_option */
+	uint32_t settle_options;  /* bits of enum mrf_settle_option */
 	/* For an MMI request; `text` is the body. */
 	uint32_t status;
 };

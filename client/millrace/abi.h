@@ -68,7 +68,8 @@ MR_API int mr_version_check(unsigned header);
 /** Initialises any struct of this library to zeros. */
 #define MR_INIT {}
 /** Initialises struct mr_push_options. */
-#define MR_PUSH_OPTIONS_INIT {MR_AT_LEAST_ONCE, NULL, 0, MR_INIT, NULL, NULL, NULL}
+#define MR_PUSH_OPTIONS_INIT                                                                       \
+	{MR_AT_LEAST_ONCE, NULL, 0, MR_INIT, NULL, NULL, NULL, MR_INIT}
 #else
 /** Initialises any struct of this library to zeros. */
 #define MR_INIT {0}

@@ -97,6 +97,20 @@ struct mr_queue_options {
 				    * unsettled at once, to 250; 0: 1 */
 };
 
+/** Back-off of a queue: failed attempts come back after a delay that grows. A field that is 0 has
+ * the default of the bus, and agrees with any value of an existing queue.
+ *
+ * The delay of attempt n is min_ms * (factor / 100)^(n - 1), at most `max_ms`, less a random part
+ * of up to `jitter` percent. An attempt fails by mr_nack() without a delay of its own, by the
+ * acknowledgement time-out, or with its consumer. */
+struct mr_queue_retry {
+	uint32_t min_ms; /**< delay after the first failed attempt, to 86,400,000; 0: no back-off */
+	uint32_t max_ms; /**< longest delay, to 86,400,000; 0: one hour */
+	uint16_t factor; /**< growth with each attempt, hundredths, 100 to 10,000; 0: 200 */
+	uint8_t jitter;  /**< random part, percent, to 100 */
+	uint8_t reserved8; /**< 0 */
+};
+
 /** A queue opened for pushing, made by mr_queue_open(). */
 struct mr_queue;
 
@@ -138,6 +152,8 @@ struct mr_push_options {
 	 * pushed without one, "header NAME" or "token N" (of the subject, from 1); NULL: none.
 	 * At most 80 bytes, copied. */
 	const char *key_from;
+	/** Back-off of the queue if this handle makes it. */
+	struct mr_queue_retry retry;
 };
 
 /** Opens a queue for pushing, and makes it if there is none. Waits for the bus and serves
@@ -285,6 +301,8 @@ struct mr_consume_options {
 	uint8_t reserved[6]; /**< 0 */
 	/** As mr_push_options::key_from. */
 	const char *key_from;
+	/** Back-off of the queue if this consumer makes it. */
+	struct mr_queue_retry retry;
 };
 
 /** Receives one delivery, within the calls that process.
@@ -389,9 +407,30 @@ MR_API int mr_ack(struct mr_consumer *consumer, uint64_t tag);
  * @param tag       `tag` of the delivery
  * @param requeue   true: deliver again, to any consumer, up to `max_deliver` attempts; false: to
  *                  the dead letters, which are the queue NAME.dead
- * @param delay_ms  redelivery delay, ms; with `requeue`
+ * @param delay_ms  redelivery delay, ms; with `requeue`. 0: that of the queue's back-off
+ *                  (mr_queue_retry), at once without one
  * @return as mr_ack() */
 MR_API int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+
+/** Rejects a delivery as mr_nack(), and says why. The queue keeps the text with the message: the
+ * next consumer and the dead letter find it in the header Millrace-Error. An older bus drops it.
+ *
+ * @param consumer  the consumer
+ * @param tag       `tag` of the delivery
+ * @param requeue   as mr_nack()
+ * @param delay_ms  as mr_nack()
+ * @param text      UTF-8, one line; the bus keeps at most 256 bytes, and replaces what is not
+ *                  printable; NULL: none
+ * @return as mr_ack() */
+MR_API int mr_nack_error(struct mr_consumer *consumer, uint64_t tag, bool requeue,
+	uint32_t delay_ms, const char *text);
+
+/** Sets the delay of rejected deliveries that have none of their own, for as long as the queue has
+ * no back-off.
+ *
+ * @param consumer  the consumer
+ * @param delay_ms  redelivery delay, ms; 0: at once, as at first */
+MR_API void mr_consumer_retry_delay(struct mr_consumer *consumer, uint32_t delay_ms);
 
 /** Gives back a delivery that was not worked on: not an attempt. Sent as mr_ack().
  *

@@ -144,16 +144,22 @@ bool mr_consumer_settlements_room(struct mr_consumer *k)
 void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms)
 {
+	mr_consumer_settle_as(
+		k, &(struct mrf_settlement){
+			   .tag = bus_tag, .delay_ms = delay_ms, .verb = (uint8_t)verb});
+}
+
+void mr_consumer_settle_as(struct mr_consumer *k, const struct mrf_settlement *s)
+{
 	/* Without memory the bus finds out by its ack time-out. */
 	if (!mr_consumer_settlements_room(k))
 		return;
 	close_row(k);
 	if (!mr_consumer_settlements_room(k))
 		return;
-	if (bus_tag == k->handed_tag)
+	if (s->tag == k->handed_tag)
 		k->handed_tag = 0;
-	k->settlements[k->settlements_count++] = (struct mrf_settlement){
-		.tag = bus_tag, .delay_ms = delay_ms, .verb = (uint8_t)verb};
+	k->settlements[k->settlements_count++] = *s;
 	mark_dirty(k);
 	if (k->settlements_count >= k->batch)
 		flush(k);

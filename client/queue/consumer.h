@@ -114,6 +114,9 @@ struct mr_consumer {
 	struct mr_queue_options options;
 	char tag[MR_QUEUE_TAG_BYTES_MAX + 1];
 	char key_from[MR_QUEUE_KEY_FROM_MAX + 1];
+	struct mr_queue_retry retry;
+	uint32_t settle_options; /* bits of enum mrf_settle_option that the bus knows */
+	uint32_t retry_delay_ms; /* of nacks without a delay, in a queue without a back-off */
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
@@ -141,6 +144,8 @@ bool mr_consumer_end_handover(struct mr_consumer *k, uint64_t tag, uint64_t *bus
 /* Gathers a settlement, by the bus's tag, for the next flush. */
 void mr_consumer_settle(
 	struct mr_consumer *k, uint64_t bus_tag, enum mrf_settle_verb verb, uint32_t delay_ms);
+/* The same with all fields of the settlement given. */
+void mr_consumer_settle_as(struct mr_consumer *k, const struct mrf_settlement *s);
 /* The client is being closed: returns the deliveries in hand. */
 void mr_consumers_leave(struct mr_client *c);
 /* Drops all its deliveries and gathered settlements. */

@@ -39,7 +39,7 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 	struct mrf_builder b;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	request.options = mr_queue_options_write(&b, &k->options, k->key_from);
+	request.options = mr_queue_options_write(&b, &k->options, k->key_from, &k->retry);
 	return mr_control_request_encode(&b, MRF_CLIENT_BODY_CONSUME_REQUEST,
 		mrf_consume_request_write(&b, &request), to, room);
 }
@@ -51,6 +51,7 @@ int mr_consumer_opened(struct mr_consumer *k, const struct mr_control_answer *a)
 		k->known = a->consume_options;
 		k->heartbeat_ms = a->heartbeat_ms;
 		k->missed_max = a->missed_max;
+		k->settle_options = a->settle_options;
 		k->reopen_ns = 0;
 		mr_renew_opened(k, a);
 		if (k->on_change != NULL)
@@ -99,7 +100,8 @@ static int check(struct mr_client *c, const char *name, const struct mr_consume_
 	if (options->prefetch > MR_QUEUE_PREFETCH_MAX)
 		return mr_failf(c, -EINVAL, "prefetch: at most %u", MR_QUEUE_PREFETCH_MAX);
 	return check_limits(c, options)
-		       ?: mr_queue_options_check(c, &options->queue, options->key_from);
+		       ?: mr_queue_options_check(
+				  c, &options->queue, options->key_from, &options->retry);
 }
 
 static void take_limits(struct mr_consumer *k, const struct mr_consume_options *options)
@@ -145,6 +147,7 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	k->options = options->queue;
 	take_limits(k, options);
 	mr_queue_key_from_copy(k->key_from, options->key_from);
+	k->retry = options->retry;
 	k->unsettled_free = UINT32_MAX;
 	k->fifo_end = &k->fifo_first;
 	memcpy(k->name, name, strlen(name) + 1);

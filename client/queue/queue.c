@@ -24,8 +24,8 @@
 #define HANDLE_MASK  0x7fffull
 #define COUNT_MASK   ((1ull << HANDLE_SHIFT) - 1)
 
-uint32_t mr_queue_options_write(
-	struct mrf_builder *b, const struct mr_queue_options *options, const char *key_from)
+uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options,
+	const char *key_from, const struct mr_queue_retry *retry)
 {
 	struct mrf_queue_options out = {
 		.policy = mr_sized_choice(options->policy),
@@ -43,6 +43,10 @@ uint32_t mr_queue_options_write(
 		.aging_ms = options->aging_s * 1000u,
 		.single_active = options->single_active,
 		.in_flight_per_key = options->in_flight_per_key,
+		.retry_min_ms = retry->min_ms,
+		.retry_max_ms = retry->max_ms,
+		.retry_factor = retry->factor,
+		.retry_jitter = retry->jitter,
 	};
 
 	if (key_from[0] != '\0')
@@ -63,7 +67,7 @@ uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 	struct mrf_builder b;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
-	request.options = mr_queue_options_write(&b, &q->options, q->key_from);
+	request.options = mr_queue_options_write(&b, &q->options, q->key_from, &q->retry);
 	return mr_control_request_encode(
 		&b, MRF_CLIENT_BODY_QUEUE_REQUEST, mrf_queue_request_write(&b, &request), to, room);
 }
@@ -253,6 +257,7 @@ static int queue_new(struct mr_client *c, const char *name, const struct mr_push
 	q->arg = options->arg;
 	q->options = options->queue;
 	mr_queue_key_from_copy(q->key_from, options->key_from);
+	q->retry = options->retry;
 	memcpy(q->name, name, strlen(name) + 1);
 	q->asked_ns = mr_clock_ns(CLOCK_MONOTONIC_COARSE);
 	q->serial = ++c->queue_serial;
@@ -269,8 +274,8 @@ void mr_queue_key_from_copy(char *to, const char *key_from)
 		memcpy(to, key_from, strlen(key_from) + 1);
 }
 
-int mr_queue_options_check(
-	struct mr_client *c, const struct mr_queue_options *options, const char *key_from)
+int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options,
+	const char *key_from, const struct mr_queue_retry *retry)
 {
 	if (options->in_flight_per_key > MR_QUEUE_IN_FLIGHT_PER_KEY_MAX)
 		return mr_fail(c, -EINVAL, "in_flight_per_key: at most 250");
@@ -280,6 +285,8 @@ int mr_queue_options_check(
 		return mr_fail(c, -EINVAL, "when_expired: unknown choice");
 	if (options->single_active > MR_SINGLE_ACTIVE_YES)
 		return mr_fail(c, -EINVAL, "single_active: unknown choice");
+	if (retry->reserved8 != 0)
+		return mr_fail(c, -EINVAL, "retry: a reserved field is not 0");
 	return 0;
 }
 
@@ -291,7 +298,7 @@ static int check(struct mr_client *c, const char *name, const struct mr_push_opt
 		return mr_failf(c, -EINVAL, "queue: %s", fault);
 	if ((unsigned)options->promise > MR_EXACTLY_ONCE)
 		return mr_fail(c, -EINVAL, "promise: unknown kind");
-	return mr_queue_options_check(c, &options->queue, options->key_from);
+	return mr_queue_options_check(c, &options->queue, options->key_from, &options->retry);
 }
 
 static int open_queue(struct mr_client *c, const char *name, const struct mr_push_options *options,

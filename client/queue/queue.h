@@ -33,12 +33,13 @@ struct mr_queue {
 	void *arg;
 	struct mr_queue_options options;
 	char key_from[MR_QUEUE_KEY_FROM_MAX + 1];
+	struct mr_queue_retry retry;
 	char name[MR_SUBJECT_BYTES + 1];
 };
 
 /* 0, or -EINVAL for reserved fields that are not 0. */
-int mr_queue_options_check(
-	struct mr_client *c, const struct mr_queue_options *options, const char *key_from);
+int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *options,
+	const char *key_from, const struct mr_queue_retry *retry);
 /* Copies a checked text; NULL: an empty one. `to`: MR_QUEUE_KEY_FROM_MAX + 1 bytes. */
 void mr_queue_key_from_copy(char *to, const char *key_from);
 struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial);
@@ -58,8 +59,8 @@ int mr_queue_measure_output(struct mr_queue *q, const struct mr_push *push,
 int mr_queue_push_output(
 	struct mr_queue *q, const struct mr_push *push, const struct mrf_message_origin *origin);
 /* Writes the options of a request. */
-uint32_t mr_queue_options_write(
-	struct mrf_builder *b, const struct mr_queue_options *options, const char *key_from);
+uint32_t mr_queue_options_write(struct mrf_builder *b, const struct mr_queue_options *options,
+	const char *key_from, const struct mr_queue_retry *retry);
 
 extern const struct mr_part mr_queue_part;
 

@@ -78,6 +78,7 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.consumer_rows_count = mrf_queue_row_consumer_rows_count(t),
 		.edited = mrf_queue_row_edited(t),
 		.bindings = mrf_queue_row_bindings(t),
+		.dead_letter = mrf_queue_row_dead_letter(t),
 	};
 
 	if (mrf_queue_row_ready_by_level_count(t) == MR_LEVELS) {
@@ -287,6 +288,21 @@ static bool is_operators(unsigned verb)
 	       verb != MRF_QUEUE_VERB_LIST;
 }
 
+/* True if a queue and the one for its dead letters are at different workers. Messages move between
+ * queues of one worker only. */
+static bool homes_differ(const struct mr_admin_slot *s, const struct mrf_queue_command *v)
+{
+	unsigned workers = s->admin->link->dataplane.workers_count;
+	struct mrf_string to = v->dead_letter;
+
+	if ((v->edits & MRF_QUEUE_OPTION_DEAD_LETTER) == 0 || to.bytes == 0 || workers < 2 ||
+		(to.bytes == 4 && memcmp(to.data, "none", 4) == 0) ||
+		(to.bytes == 7 && memcmp(to.data, "default", 7) == 0))
+		return false;
+	return mr_queue_home(v->kind, v->name.data, v->name.bytes, workers) !=
+	       mr_queue_home(v->kind, to.data, to.bytes, workers);
+}
+
 void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 {
 	const struct mrf_queue_command v = {
@@ -304,6 +320,7 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.match_level = mrf_queue_command_match_level(command),
 		.match_older_ms = mrf_queue_command_match_older_ms(command),
 		.match_first = mrf_queue_command_match_first(command),
+		.dead_letter = mrf_queue_command_dead_letter(command),
 	};
 	const struct mrf_queue_options options =
 		mr_queue_command_options(mrf_queue_command_options(command));
@@ -314,6 +331,10 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		mr_admin_result(s, -ENOSYS, "this bus does not know the command");
 	else if (fault != MR_SUBJECT_OK)
 		mr_admin_result(s, -EINVAL, mr_subject_fault_text(fault));
+	else if (homes_differ(s, &v))
+		mr_admin_result(s, -EINVAL,
+			"dead_letter: that queue is at another worker, and messages cannot be "
+			"moved there: choose another name");
 	else
 		ask(s,
 			mr_queue_home(v.kind, v.name.data, v.name.bytes,

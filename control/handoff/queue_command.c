@@ -234,6 +234,10 @@ struct mrf_queue_options mr_queue_command_options(struct mrf_table t)
 		.single_active = mrf_queue_options_single_active(t),
 		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
 		.key_from = key_from_of(t),
+		.retry_min_ms = mrf_queue_options_retry_min_ms(t),
+		.retry_max_ms = mrf_queue_options_retry_max_ms(t),
+		.retry_factor = mrf_queue_options_retry_factor(t),
+		.retry_jitter = mrf_queue_options_retry_jitter(t),
 	};
 }
 

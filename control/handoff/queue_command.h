@@ -25,7 +25,7 @@
 
 #define MR_QUEUE_COMMAND_PENDING_MAX 2048u /* a power of two */
 #define MR_QUEUE_COMMAND_SESSION_MAX 128u  /* per client: twice the library's maximum */
-#define MR_QUEUE_COMMAND_BYTES_MAX   1536u
+#define MR_QUEUE_COMMAND_BYTES_MAX   1792u
 
 struct mr_handoff;
 struct mr_queue_command_asker;

@@ -30,6 +30,7 @@ static void answer_queue(
 		.max_deliver = mrf_queue_answer_max_deliver(answer),
 		.push_options = mrf_queue_answer_push_options(answer),
 		.consume_options = mrf_queue_answer_consume_options(answer),
+		.settle_options = mrf_queue_answer_settle_options(answer),
 	};
 	struct mrf_builder b;
 	uint64_t memory[32];

@@ -2,10 +2,11 @@
 /* command: executes control's queue commands: open, consume, list, pause, redrive and others. */
 #include <errno.h>
 
-#include "dataplane/queue/engine.h"
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/peek.h"
+#include "dataplane/queue/retry.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
 #define LIST_ROWS_MAX     48u
@@ -71,6 +72,14 @@ static struct mrf_queue_options options_of(const struct request *r)
 		.in_flight_per_key = (uint16_t)value_or(
 			mrf_queue_options_in_flight_per_key(t), value_or(d->in_flight_per_key, 1)),
 		.key_from = mrf_queue_options_key_from(t),
+		.retry_min_ms =
+			(uint32_t)value_or(mrf_queue_options_retry_min_ms(t), d->retry_min_ms),
+		.retry_max_ms =
+			(uint32_t)value_or(mrf_queue_options_retry_max_ms(t), d->retry_max_ms),
+		.retry_factor =
+			(uint16_t)value_or(mrf_queue_options_retry_factor(t), d->retry_factor),
+		.retry_jitter =
+			(uint8_t)value_or(mrf_queue_options_retry_jitter(t), d->retry_jitter),
 	};
 }
 
@@ -86,7 +95,9 @@ static bool asks_for_options(const struct request *r)
 	       mrf_queue_options_breaker_failures(t) || mrf_queue_options_breaker_reset_ms(t) ||
 	       mrf_queue_options_breaker_probes(t) || mrf_queue_options_when_expired(t) ||
 	       mrf_queue_options_aging_ms(t) || mrf_queue_options_single_active(t) ||
-	       mrf_queue_options_in_flight_per_key(t) || mrf_queue_options_key_from(t).bytes;
+	       mrf_queue_options_in_flight_per_key(t) || mrf_queue_options_key_from(t).bytes ||
+	       mrf_queue_options_retry_min_ms(t) || mrf_queue_options_retry_max_ms(t) ||
+	       mrf_queue_options_retry_factor(t) || mrf_queue_options_retry_jitter(t);
 }
 
 static bool is_yes(uint8_t single_active)
@@ -139,6 +150,14 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 			wants.in_flight_per_key == has->in_flight_per_key},
 		{MRF_QUEUE_OPTION_KEY_FROM, wants.key_from.bytes,
 			same_text(wants.key_from, has->key_from)},
+		{MRF_QUEUE_OPTION_RETRY_MIN, mrf_queue_options_retry_min_ms(t),
+			wants.retry_min_ms == has->retry_min_ms},
+		{MRF_QUEUE_OPTION_RETRY_MAX, mrf_queue_options_retry_max_ms(t),
+			wants.retry_max_ms == has->retry_max_ms},
+		{MRF_QUEUE_OPTION_RETRY_FACTOR, mrf_queue_options_retry_factor(t),
+			wants.retry_factor == has->retry_factor},
+		{MRF_QUEUE_OPTION_RETRY_JITTER, mrf_queue_options_retry_jitter(t),
+			wants.retry_jitter == has->retry_jitter},
 	};
 	uint32_t bits = 0;
 
@@ -179,6 +198,9 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	if (mr_queue_name_parse(r->name.data, r->name.bytes) != MR_SUBJECT_OK ||
 		r->kind > MRF_QUEUE_KIND_SERVICE || !options_are_valid(r, &options) ||
 		(r->kind == MRF_QUEUE_KIND_SERVICE && options.when_full > MRF_QUEUE_FULL_REFUSE))
+		return -EINVAL;
+	r->q->limits.why = mr_retry_refused(&options);
+	if (r->q->limits.why != NULL)
 		return -EINVAL;
 	if (r->session != 0) {
 		if (!r->q->c.ops->lives(r->q->c.arg, r->session))
@@ -229,6 +251,8 @@ static void answer_opened(struct request *r, const struct mr_queue *queue)
 	r->answer.queue = queue->number;
 	r->answer.ack_timeout_ms = queue->options.ack_timeout_ms;
 	r->answer.max_deliver = queue->is_dead ? 0 : queue->options.max_deliver;
+	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
+		r->answer.settle_options = MRF_SETTLE_OPTION_ERROR;
 }
 
 static void note_knowledge(const struct request *r)
@@ -437,6 +461,7 @@ static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool 
 			      .keys = queue->keys == NULL ? 0 : queue->keys->count,
 			      .keys_held = queue->keys == NULL ? 0 : queue->keys->held_count,
 			      .keys_moved = queue->keys == NULL ? 0 : queue->keys->moved,
+			      .dead_letter = mr_dead_name_of(queue),
 		      });
 }
 
@@ -475,13 +500,18 @@ static int command_edit(struct request *r)
 		.single_active = mrf_queue_options_single_active(t),
 		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
 		.key_from = mrf_queue_options_key_from(t),
+		.retry_min_ms = mrf_queue_options_retry_min_ms(t),
+		.retry_max_ms = mrf_queue_options_retry_max_ms(t),
+		.retry_factor = mrf_queue_options_retry_factor(t),
+		.retry_jitter = mrf_queue_options_retry_jitter(t),
 	};
 	struct mr_queue *queue = named_queue(r);
 	int rc;
 
 	if (queue == NULL)
 		return -ENOENT;
-	rc = mr_queue_edit(r->q, queue, mrf_queue_command_edits(r->command), &values);
+	rc = mr_dead_edit(r->q, queue, mrf_queue_command_edits(r->command), &values,
+		mrf_queue_command_dead_letter(r->command));
 	return rc != 0 ? rc : answer_row(r, queue);
 }
 
@@ -595,15 +625,22 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 /* Starts a redrive: the dead letters go back one by one, in the following rounds. */
 static int command_redrive(struct request *r)
 {
-	uint64_t count = mrf_queue_command_count(r->command);
-	struct mr_queue *queue = NULL;
-	int rc = redrive_to(r, &queue);
+	uint64_t count = mrf_queue_command_count(r->command), ready;
+	struct mr_queue *queue = named_queue(r);
+	bool each = queue != NULL && queue->dead_from > 0;
+	int rc = 0;
 
+	if (!each) {
+		queue = NULL;
+		rc = redrive_to(r, &queue);
+	}
 	if (rc != 0 || queue == NULL)
 		return rc;
-	if (count == 0 || count > queue->dead->ready_count)
-		count = queue->dead->ready_count;
+	ready = each ? queue->ready_count : queue->dead->ready_count;
+	if (count == 0 || count > ready)
+		count = ready;
 	queue->redriving = count;
+	queue->redrives_each = each;
 	queue->redrive_waits = false;
 	mr_queue_activate(r->q, queue);
 	r->answer.queue = queue->number;
@@ -646,6 +683,11 @@ static int command_delete(struct request *r)
 		return -ENOENT;
 	if (queue->consumers_count > 0 || (dead != NULL && dead->consumers_count > 0))
 		return -EBUSY;
+	if (queue->dead_from > 0) {
+		r->q->limits.why = "dead letters of other queues go there: name another place for "
+				   "them first (queue edit)";
+		return -EBUSY;
+	}
 	if (mr_bind_count(r->q, queue) > 0) {
 		r->q->limits.why = "it is bound to subjects: unbind it first (queue unbind)";
 		return -EBUSY;

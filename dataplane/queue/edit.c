@@ -12,12 +12,14 @@
  *   when_expired     holds for the messages whose time to live ends from now on
  *   aging            holds for all waiting messages, from when they came
  *   single_active    the consumer that came first is the active one; what others have they keep
+ *   retry_...        hold for the attempts that fail from now on
  */
 #include <errno.h>
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/retry.h"
 
 #define TIME_MS_MIN 10u
 #define TIME_MS_MAX 86400000u
@@ -26,12 +28,15 @@
 	(MRF_QUEUE_OPTION_BREAKER_FAILURES | MRF_QUEUE_OPTION_BREAKER_RESET |                      \
 		MRF_QUEUE_OPTION_BREAKER_PROBES)
 #define KEY_OPTIONS (MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY | MRF_QUEUE_OPTION_KEY_FROM)
+#define RETRY_OPTIONS                                                                              \
+	(MRF_QUEUE_OPTION_RETRY_MIN | MRF_QUEUE_OPTION_RETRY_MAX | MRF_QUEUE_OPTION_RETRY_FACTOR | \
+		MRF_QUEUE_OPTION_RETRY_JITTER)
 #define EDITABLE                                                                                   \
 	(MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_WHEN_FULL | MRF_QUEUE_OPTION_MESSAGES_MAX |    \
 		MRF_QUEUE_OPTION_BYTES_MAX | MRF_QUEUE_OPTION_AGE_MAX |                            \
 		MRF_QUEUE_OPTION_ACK_TIMEOUT | MRF_QUEUE_OPTION_MAX_DELIVER | BREAKER_OPTIONS |    \
 		MRF_QUEUE_OPTION_WHEN_EXPIRED | MRF_QUEUE_OPTION_AGING |                           \
-		MRF_QUEUE_OPTION_SINGLE_ACTIVE | KEY_OPTIONS)
+		MRF_QUEUE_OPTION_SINGLE_ACTIVE | KEY_OPTIONS | RETRY_OPTIONS)
 
 struct check {
 	uint32_t option;
@@ -72,6 +77,14 @@ static const char *refused_value(uint32_t edits, const struct mrf_queue_options 
 			MRF_SINGLE_ACTIVE_YES, "single_active: expected no or yes"},
 		{MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY, v->in_flight_per_key, 1,
 			MR_QUEUE_IN_FLIGHT_PER_KEY_MAX, "in_flight_per_key: expected 1 to 250"},
+		{MRF_QUEUE_OPTION_RETRY_MIN, v->retry_min_ms, 0, MR_RETRY_MS_MAX,
+			"retry_min: expected 0 (no back-off) to 24h"},
+		{MRF_QUEUE_OPTION_RETRY_MAX, v->retry_max_ms, 1, MR_RETRY_MS_MAX,
+			"retry_max: expected 1ms to 24h"},
+		{MRF_QUEUE_OPTION_RETRY_FACTOR, v->retry_factor, MR_RETRY_FACTOR_MIN,
+			MR_RETRY_FACTOR_MAX, "retry_factor: expected 1 to 100"},
+		{MRF_QUEUE_OPTION_RETRY_JITTER, v->retry_jitter, 0, MR_RETRY_JITTER_MAX,
+			"retry_jitter: expected 0 to 100 percent"},
 	};
 
 	for (size_t i = 0; i < MR_ARRAY_COUNT(checks); i++)
@@ -115,6 +128,8 @@ static const char *refused_edit(
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & MRF_QUEUE_OPTION_WHEN_FULL) != 0 &&
 		values->when_full > MRF_QUEUE_FULL_REFUSE)
 		return "when_full: a service waits or refuses";
+	if (queue->kind == MRF_QUEUE_KIND_SERVICE && (edits & RETRY_OPTIONS) != 0)
+		return "only queues have a back-off: a caller does not wait for one";
 	if (refused_value(edits, values) != NULL)
 		return refused_value(edits, values);
 	return refused_keys(queue, edits, values);
@@ -147,6 +162,14 @@ void mr_queue_options_set(
 		o->in_flight_per_key = values->in_flight_per_key;
 	if (which & MRF_QUEUE_OPTION_KEY_FROM)
 		o->key_from = values->key_from;
+	if (which & MRF_QUEUE_OPTION_RETRY_MIN)
+		o->retry_min_ms = values->retry_min_ms;
+	if (which & MRF_QUEUE_OPTION_RETRY_MAX)
+		o->retry_max_ms = values->retry_max_ms;
+	if (which & MRF_QUEUE_OPTION_RETRY_FACTOR)
+		o->retry_factor = values->retry_factor;
+	if (which & MRF_QUEUE_OPTION_RETRY_JITTER)
+		o->retry_jitter = values->retry_jitter;
 	if (which & MRF_QUEUE_OPTION_BREAKER_FAILURES)
 		o->breaker_failures = values->breaker_failures;
 	if (which & MRF_QUEUE_OPTION_BREAKER_RESET)

@@ -246,6 +246,10 @@ struct mr_queue {
 	uint32_t arrivals;              /* order of its newest consumer */
 	struct mr_queue_consumer *sole; /* the active consumer, with single_active; NULL: none */
 	struct mr_queue_keys *keys;     /* NULL: the policy is another than KeyShared (key.h) */
+	struct mr_queue *dead_to;       /* named for its dead letters; NULL: NAME.dead */
+	uint32_t dead_from;             /* queues that have named it for theirs */
+	bool dead_discards;             /* its dead letters are discarded */
+	bool redrives_each;             /* redrive moves its own messages to where they came from */
 	uint32_t name_bytes;
 	char name[];
 };

@@ -22,6 +22,7 @@
 /* struct mr_queue_time. Behind it there is room for an origin, whether it has one or not: so the
  * nodes of a wheel have one place in their entries. Never with a call. */
 #define MR_ENTRY_TIME 64u
+#define MR_ENTRY_TOLD 128u /* lines with names of the bus in its header block are the bus's */
 
 /* `priority` of an entry whose level is none of low, normal and high: its time has it. */
 #define MR_ENTRY_LEVEL 3u

@@ -10,6 +10,8 @@
  * lowered gets back to them a slice a tick, and does not grow meanwhile.
  */
 #include "dataplane/queue/full.h"
+
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/work.h"
 
 /* Time until dead letters that had no room are asked again. */
@@ -30,17 +32,10 @@ static unsigned level_of(struct mr_queue_entry *e)
 	return mr_level_of_rank(e->priority);
 }
 
-static bool dead_has_room(
-	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e)
-{
-	struct mr_queue *dead = mr_dead_of(q, queue);
-
-	return dead != NULL && !mr_push_is_full(dead, e->body_bytes);
-}
-
 static bool may_leave(struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e)
 {
-	return queue->options.when_full != MRF_QUEUE_FULL_DEAD_LETTER || dead_has_room(q, queue, e);
+	return queue->options.when_full != MRF_QUEUE_FULL_DEAD_LETTER ||
+	       mr_dead_has_room(q, queue, e);
 }
 
 void mr_full_drop(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)

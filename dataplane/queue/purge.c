@@ -9,7 +9,7 @@
  *
  * The queue is empty for everybody when mr_queue_empty returns. What it had is freed later.
  */
-#include "dataplane/queue/engine.h"
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
@@ -220,6 +220,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	mr_queue_timer_clear(&q->timers, &queue->timer);
 	mr_limit_removed(q, queue);
 	mr_dead_part(q, queue);
+	mr_dead_unname(queue);
 	mr_queue_forget(q, queue);
 	queue->redriving = 0;
 	queue->redrive_waits = false;

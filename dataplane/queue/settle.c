@@ -2,7 +2,13 @@
 /* settle: settlements of consumers, and what becomes of a delivery that comes back. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/lines.h"
+#include "dataplane/queue/retry.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
+
+/* A Settle with a larger header block has no error text. */
+#define ERROR_BLOCK_BYTES_MAX 1024u
 
 void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d)
 {
@@ -28,10 +34,12 @@ static void requeue_entry(
 }
 
 /* Handles a returned message of a queue. Returned dead letters are delivered again without limit,
- * or discarded. */
+ * or discarded. `counted`: a failed attempt, which the back-off of the queue delays. */
 static void back_of_queue(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
-	enum mr_queue_back why, uint32_t delay_ms)
+	enum mr_queue_back why, uint32_t delay_ms, bool counted)
 {
+	if (delay_ms == 0 && counted)
+		delay_ms = mr_retry_delay_ms(q, queue, e->attempts);
 	if (queue->is_dead && why == MR_BACK_REJECT)
 		mr_queue_done(q, queue, e);
 	else if (why == MR_BACK_REJECT)
@@ -132,7 +140,7 @@ void mr_settle_back(
 		tell_breaker(q, queue, e, why, failure);
 		back_of_service(q, queue, e, why, delay_ms, begun);
 	} else {
-		back_of_queue(q, queue, e, why, delay_ms);
+		back_of_queue(q, queue, e, why, delay_ms, counted);
 	}
 }
 
@@ -190,6 +198,12 @@ static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 		mr_count(q->c.stats->bad_tags, 1);
 }
 
+/* Returns the delay that the consumer asks for; 0: that of the queue. */
+static uint32_t delay_of(const struct mr_queue *queue, const struct mrf_settlement *s)
+{
+	return s->fallback != 0 && queue->options.retry_min_ms != 0 ? 0 : s->delay_ms;
+}
+
 static void settle_delivery(
 	struct mr_queues *q, uint64_t session, uint32_t number, const struct mrf_settlement *s)
 {
@@ -205,7 +219,9 @@ static void settle_delivery(
 	switch (s->verb) {
 	case MRF_SETTLE_VERB_ACK: acknowledge_delivery(q, d); break;
 	case MRF_SETTLE_VERB_ACK_UP_TO: acknowledge_up_to(q, d); break;
-	case MRF_SETTLE_VERB_REQUEUE: mr_settle_back(q, d, MR_BACK_REQUEUE, s->delay_ms); break;
+	case MRF_SETTLE_VERB_REQUEUE:
+		mr_settle_back(q, d, MR_BACK_REQUEUE, delay_of(d->queue, s));
+		break;
 	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
 	case MRF_SETTLE_VERB_LEAVE: mr_consumer_leave(q, d->consumer, MR_BACK_LEFT); break;
@@ -213,6 +229,43 @@ static void settle_delivery(
 	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d, s->delay_ms); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
+}
+
+/* Keeps the error text of a failed attempt with its message. It costs memory, so not where the
+ * share of the queue is used up. */
+static void keep_error(struct mr_queues *q, struct mr_queue_delivery *d, struct mrf_string text)
+{
+	struct mr_queue *queue = d->queue;
+	struct mr_queue_entry *e = d->entry;
+	uint64_t body_bytes = e->body_bytes;
+
+	mr_work(q, MR_WORK_DEAD + (e->body_bytes >> MR_WORK_LARGE));
+	if (mr_push_share_used_up(q, queue) ||
+		!mr_lines_error(q, &e, (const uint8_t *)text.data, text.bytes)) {
+		mr_count(q->c.stats->queue_errors_lost, 1);
+		return;
+	}
+	queue->body_bytes += e->body_bytes - body_bytes;
+	d->entry = e;
+}
+
+/* Takes the error text of a Settle with a header block: it belongs to its only settlement. */
+static void take_error(struct mr_queues *q, uint64_t session, const struct mr_message_view *m)
+{
+	struct mrf_settlement s;
+	struct mr_queue_delivery *d;
+	struct mrf_string text;
+
+	if (m->payload_bytes != sizeof(s) || m->header_bytes > ERROR_BLOCK_BYTES_MAX)
+		return;
+	memcpy(&s, m->payload, sizeof(s));
+	d = mr_delivery_find(q, s.tag, session, m->header.target);
+	if (d == NULL || d->queue->kind != MRF_QUEUE_KIND_QUEUE ||
+		(s.verb != MRF_SETTLE_VERB_REQUEUE && s.verb != MRF_SETTLE_VERB_REJECT))
+		return;
+	text = mr_lines_value((const char *)m->headers, m->header_bytes, MR_LINE_ERROR);
+	if (text.bytes > 0)
+		keep_error(q, d, text);
 }
 
 void mr_queues_settle(
@@ -225,6 +278,8 @@ void mr_queues_settle(
 		mr_count(q->c.stats->drop_bad_message, 1);
 		return;
 	}
+	if (mr_unlikely(m->header_bytes != 0))
+		take_error(q, session, m);
 	for (uint32_t at = 0; at < m->payload_bytes; at += (uint32_t)sizeof(s)) {
 		memcpy(&s, m->payload + at, sizeof(s));
 		/* Handed and Progress are not outcomes. */

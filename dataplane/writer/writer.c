@@ -35,6 +35,10 @@
 #define STUCK_NS    2000000000ull /* a worker without a round for this time counts as stalled */
 #define LATE_NS     1000000000ull /* time that this thread may be late before it is not counted */
 
+/* Back-off of queues that ask for one (retry_min). */
+#define RETRY_MAX_MS 3600000u
+#define RETRY_FACTOR 200u /* hundredths */
+
 _Static_assert(sizeof(struct mrf_session_stats) == 4 * MR_CACHE_LINE, "four lines each");
 
 uint64_t mr_writer_now_ns(void)
@@ -187,6 +191,8 @@ static struct mr_queues_config queues_config(const struct mr_writer *wr)
 				.max_deliver = (uint16_t)c->queues.max_deliver,
 				.when_expired = MRF_QUEUE_EXPIRED_DISCARD,
 				.single_active = MRF_SINGLE_ACTIVE_NO,
+				.retry_max_ms = RETRY_MAX_MS,
+				.retry_factor = RETRY_FACTOR,
 			},
 		.service =
 			{

@@ -39,7 +39,7 @@ struct mr_config_key {
 
 struct mr_config_fault {
 	char found[128];
-	char expected[192];
+	char expected[384];
 };
 
 #define MR_CONFIG_KEYS_COUNT 61

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/compiler.h"
@@ -40,6 +41,14 @@ const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT] = {
 		MR_QUEUE_IN_FLIGHT_PER_KEY_MAX, .queue_only = true},
 	{"key_from", MRF_QUEUE_OPTION_KEY_FROM, MR_QUEUE_OPTION_KEY_FROM, .word = "none",
 		.queue_only = true},
+	{"retry_min", MRF_QUEUE_OPTION_RETRY_MIN, MR_QUEUE_OPTION_MS, 1, DAY_MS, "none", 0,
+		.queue_only = true},
+	{"retry_max", MRF_QUEUE_OPTION_RETRY_MAX, MR_QUEUE_OPTION_MS, 1, DAY_MS,
+		.queue_only = true},
+	{"retry_factor", MRF_QUEUE_OPTION_RETRY_FACTOR, MR_QUEUE_OPTION_FACTOR, 100, 10000,
+		.queue_only = true},
+	{"retry_jitter", MRF_QUEUE_OPTION_RETRY_JITTER, MR_QUEUE_OPTION_PERCENT, 0, 100,
+		.queue_only = true},
 };
 
 void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t value)
@@ -61,6 +70,10 @@ void mr_queue_option_set(struct mrf_queue_options *o, uint32_t option, uint64_t 
 	case MRF_QUEUE_OPTION_KEY_FROM:
 		o->key_from = mrf_str((const char *)(uintptr_t)value);
 		break;
+	case MRF_QUEUE_OPTION_RETRY_MIN: o->retry_min_ms = (uint32_t)value; break;
+	case MRF_QUEUE_OPTION_RETRY_MAX: o->retry_max_ms = (uint32_t)value; break;
+	case MRF_QUEUE_OPTION_RETRY_FACTOR: o->retry_factor = (uint16_t)value; break;
+	case MRF_QUEUE_OPTION_RETRY_JITTER: o->retry_jitter = (uint8_t)value; break;
 	default: o->breaker_probes = (uint16_t)value; break;
 	}
 }
@@ -99,17 +112,49 @@ static bool choice(const struct mr_queue_option *k, const char *text, uint64_t *
 	return false;
 }
 
+bool mr_queue_option_factor(const char *text, uint64_t *hundredths)
+{
+	size_t whole = strspn(text, "0123456789");
+	size_t decimals = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+
+	if (whole == 0 || whole > 6 || decimals > 2 ||
+		text[whole + (text[whole] == '.') + decimals] != '\0' ||
+		(text[whole] == '.' && decimals == 0))
+		return false;
+	*hundredths = strtoul(text, NULL, 10) * 100;
+	if (decimals > 0)
+		*hundredths += strtoul(text + whole + 1, NULL, 10) * (decimals == 1 ? 10 : 1);
+	return true;
+}
+
+static bool percent(const char *text, uint64_t *value)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 3 || strcmp(text + digits + (text[digits] == '%'), "") != 0)
+		return false;
+	*value = strtoul(text, NULL, 10);
+	return true;
+}
+
+static bool with_unit(const struct mr_queue_option *k, const char *text, uint64_t *value)
+{
+	switch (k->unit) {
+	case MR_QUEUE_OPTION_MS: return mr_units_duration(text, MR_UNITS_MS, value) == 0;
+	case MR_QUEUE_OPTION_FACTOR: return mr_queue_option_factor(text, value);
+	case MR_QUEUE_OPTION_PERCENT: return percent(text, value);
+	default: return mr_units_size(text, 1, value) == 0;
+	}
+}
+
 static bool number(const struct mr_queue_option *k, const char *text, uint64_t *value)
 {
-	int rc;
 
 	if (k->word && strcmp(text, k->word) == 0) {
 		*value = k->word_value;
 		return true;
 	}
-	rc = k->unit == MR_QUEUE_OPTION_MS ? mr_units_duration(text, MR_UNITS_MS, value)
-					   : mr_units_size(text, 1, value);
-	return rc == 0 && *value >= k->min && *value <= k->max;
+	return with_unit(k, text, value) && *value >= k->min && *value <= k->max;
 }
 
 static void expect_choice(
@@ -137,10 +182,13 @@ static void expect_number(const struct mr_queue_option *k, char *out, size_t byt
 		[MR_QUEUE_OPTION_COUNT] = "",
 		[MR_QUEUE_OPTION_BYTES] = " bytes, or a size such as 64MiB",
 		[MR_QUEUE_OPTION_MS] = " ms, or a time such as 500ms, 2s or 1h",
+		[MR_QUEUE_OPTION_FACTOR] = ", with up to two decimals",
+		[MR_QUEUE_OPTION_PERCENT] = " percent",
 	};
+	uint64_t unit = k->unit == MR_QUEUE_OPTION_FACTOR ? 100 : 1;
 
-	snprintf(out, bytes, "expected %" PRIu64 " to %" PRIu64 "%s%s%s", k->min, k->max,
-		forms[k->unit], k->word ? "; or " : "", k->word ? k->word : "");
+	snprintf(out, bytes, "expected %" PRIu64 " to %" PRIu64 "%s%s%s", k->min / unit,
+		k->max / unit, forms[k->unit], k->word ? "; or " : "", k->word ? k->word : "");
 }
 
 static bool key_from(const struct mr_queue_option *k, const char *text, uint64_t *value)

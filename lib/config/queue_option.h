@@ -22,6 +22,8 @@ enum mr_queue_option_unit {
 	MR_QUEUE_OPTION_MS,
 	MR_QUEUE_OPTION_CHOICE,
 	MR_QUEUE_OPTION_KEY_FROM, /* the value is a pointer to the text, or to an empty one */
+	MR_QUEUE_OPTION_FACTOR,   /* hundredths, written as "1.5" */
+	MR_QUEUE_OPTION_PERCENT,  /* "20" or "20%" */
 };
 
 struct mr_queue_option {
@@ -36,11 +38,13 @@ struct mr_queue_option {
 	bool queue_only;
 };
 
-#define MR_QUEUE_OPTIONS_COUNT 15
+#define MR_QUEUE_OPTIONS_COUNT 19
 extern const struct mr_queue_option mr_queue_options[MR_QUEUE_OPTIONS_COUNT];
 
 /* Returns the option of that name, or NULL. Names of times may end in "_ms". */
 const struct mr_queue_option *mr_queue_option_named(const char *name, size_t bytes);
+/* Reads a number with up to two decimals, such as "1.5", in hundredths; false: it is none. */
+bool mr_queue_option_factor(const char *text, uint64_t *hundredths);
 bool mr_queue_option_parse(const struct mr_queue_option *o, const char *text, uint64_t *value);
 /* Writes what the value must be: "expected 1 to 65535". `text` is the value that was not. */
 void mr_queue_option_expect(

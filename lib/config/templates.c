@@ -39,7 +39,7 @@ static int expect_name(struct mr_config_fault *f, const char *name, size_t bytes
 	for (size_t i = 0; i < MR_QUEUE_OPTIONS_COUNT; i++) {
 		const struct mr_queue_option *o = &mr_queue_options[i];
 
-		if (o->service_only)
+		if (o->service_only || used >= sizeof(f->expected))
 			continue;
 		mr_suggest_try(&s, o->name);
 		used += (size_t)snprintf(f->expected + used, sizeof(f->expected) - used, "%s%s",

@@ -115,6 +115,8 @@ static void open_world(struct world *w)
 		.breaker_failures = 2,
 		.breaker_reset_ms = 50,
 		.breaker_probes = 1,
+		.retry_min_ms = 3,
+		.retry_jitter = 50,
 	};
 	struct mr_queues_config c = {
 		.queues_max = 5,
@@ -340,8 +342,13 @@ static void message(struct world *w, struct input *in, unsigned operation, const
 	free(body);
 }
 
-static void settle(struct world *w, const uint8_t a[4])
+/* Settles, with a header block half of the time: an error text, whatever bytes it has. */
+static void settle(struct world *w, struct input *in, const uint8_t a[4])
 {
+	static const char start[] = "NATS/1.0\r\nMillrace-Error: ";
+	uint32_t bytes = 0;
+	uint8_t *block = NULL;
+
 	struct mrf_settlement s = {
 		.tag = w->tags[a[2] % TAGS] + (a[2] >> 6), .verb = a[3] % 5, .delay_ms = a[3]};
 	struct mr_message_view m = {
@@ -350,7 +357,21 @@ static void settle(struct world *w, const uint8_t a[4])
 		.payload_bytes = sizeof(s),
 	};
 
+	s.fallback = a[1] >> 7;
+	if (a[1] & 0x40) { /* memory of its own size, so that a read past its end is seen */
+		uint32_t more = byte(in) * 2u;
+
+		bytes = a[1] & 0x20 ? (uint32_t)sizeof(start) - 1 : 0;
+		block = malloc(bytes + more + 1);
+		expect(block != NULL);
+		memcpy(block, start, bytes);
+		while (more-- > 0)
+			block[bytes++] = byte(in);
+		m.headers = block;
+		m.header_bytes = bytes;
+	}
 	mr_queues_settle(w->queues, session(a[1]), &m, w->now_ms);
+	free(block);
 }
 
 static void step(struct world *w, struct input *in)
@@ -361,7 +382,7 @@ static void step(struct world *w, struct input *in)
 	if (operation < 110)
 		message(w, in, operation % 3 == 0 ? operation : 0, a);
 	else if (operation < 160)
-		settle(w, a);
+		settle(w, in, a);
 	else if (operation < 200)
 		(void)command(w, a[2] % 14, a[0], a[1], a[3]);
 	else if (operation < 210)

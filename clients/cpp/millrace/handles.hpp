@@ -328,6 +328,26 @@ template <class Base> class consumer_calls : public Base
 			return mr_nack(raw, d.tag(), requeue, detail::to_limit_ms(delay));
 		});
 	}
+	/** The same, and says why: one line of UTF-8, which stays with the message in its header
+	 * Millrace-Error. */
+	void nack(const delivery &d, bool requeue, milliseconds delay, const std::string &error)
+	{
+		this->check(try_nack(d, requeue, delay, error));
+	}
+	int try_nack(const delivery &d, bool requeue, milliseconds delay,
+		const std::string &error) noexcept
+	{
+		return this->on([&](mr_consumer *raw) {
+			return mr_nack_error(
+				raw, d.tag(), requeue, detail::to_limit_ms(delay), error.c_str());
+		});
+	}
+	/** Sets the delay of rejected deliveries without one, while the queue has no back-off. */
+	void retry_delay(milliseconds delay) noexcept
+	{
+		if (*this)
+			mr_consumer_retry_delay(this->raw_, detail::to_limit_ms(delay));
+	}
 	/** Gives a delivery back, which is no attempt. */
 	void give_back(const delivery &d)
 	{

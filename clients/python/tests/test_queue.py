@@ -56,6 +56,17 @@ class Queues(BusTest):
             self.assertEqual((letter.text, letter.headers["why"]), ("bad", "x"))
             letter.ack()
 
+    def test_nack_with_an_error_keeps_it_with_the_message(self) -> None:
+        client = self.client()
+        client.queue(self.subject).push("x")
+        jobs = client.consume(self.subject, manual=True)
+        jobs.retry_delay(1)
+        jobs.pull(10).nack(error="disk full\0")
+        again = jobs.pull(10)
+        self.assertEqual(again.headers["Millrace-Error"], "disk full ")
+        self.assertEqual(again.attempts, 1)
+        again.ack()
+
     def test_nack_without_requeue_is_a_dead_letter_at_once(self) -> None:
         client = self.client()
         self.push(client, "bad")

@@ -30,6 +30,51 @@ static void done(const struct mr_cli_job *job, void *arg)
 		job->out ? job->out : "");
 }
 
+struct lines {
+	unsigned count;
+	char last[MR_CLI_JOB_LINE_BYTES];
+};
+
+static void keep_last_line(const struct mr_cli_job *job, void *arg)
+{
+	struct lines *l = arg;
+
+	l->count++;
+	snprintf(l->last, sizeof(l->last), "%s", job->last_line);
+}
+
+static const char *last_line_of(const char *command)
+{
+	static struct lines l;
+	struct mr_cli_jobs j = {.command = command, .out_bytes_max = 1 << 20, .keeps_line = true};
+
+	l = (struct lines){0};
+	assert_int_equal(mr_cli_jobs_init(&j, 1), 0);
+	assert_int_equal(mr_cli_jobs_start(&j, NULL, "", 0), 0);
+	while (l.count == 0) {
+		if (mr_cli_jobs_step(&j, keep_last_line, &l) == 0)
+			mr_cli_jobs_wait(&j, -1, WAIT_MS);
+	}
+	mr_cli_jobs_fini(&j);
+	return l.last;
+}
+
+static void last_line_of_standard_error_is_kept(void **state)
+{
+	char longest[MR_CLI_JOB_LINE_BYTES];
+
+	(void)state;
+	memset(longest, '7', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_string_equal(last_line_of("echo one >&2; echo two >&2; exit 3"), "two");
+	assert_string_equal(last_line_of("printf 'one\\r\\n\\n' >&2"), "one");
+	assert_string_equal(last_line_of("printf 'one\\ntw' >&2; printf o >&2"), "two");
+	assert_string_equal(last_line_of("echo out"), "");
+	assert_string_equal(last_line_of("printf '%0300d\\n' 0 | tr 0 7 >&2"), longest);
+	/* Read after the command has ended. */
+	assert_string_equal(last_line_of("sleep 100 >/dev/null & echo early >&2"), "early");
+}
+
 static void finish(struct mr_cli_jobs *j, struct seen *s, unsigned count)
 {
 	while (s->count < count) {
@@ -183,6 +228,7 @@ static void running_command_is_killed_at_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(last_line_of_standard_error_is_kept),
 		cmocka_unit_test(input_goes_through_the_command),
 		cmocka_unit_test(several_run_at_once),
 		cmocka_unit_test(exit_status_and_signal_are_reported),

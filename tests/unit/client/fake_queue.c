@@ -107,6 +107,7 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 			     .ack_timeout_ms = b->queues.ack_timeout_ms,
 			     .max_deliver = 5,
 			     .consume_options = b->queues.older ? 0 : UINT32_MAX,
+			     .settle_options = b->queues.older ? 0 : MRF_SETTLE_OPTION_ERROR,
 			     .push_options = b->queues.older
 						     ? 0
 						     : MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
@@ -296,6 +297,9 @@ void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_mes
 
 	uint64_t before = b->queues.settlements;
 
+	if (m->header_bytes > 0)
+		snprintf(b->queues.error, sizeof(b->queues.error), "%.*s", (int)m->header_bytes,
+			(const char *)m->headers);
 	for (uint32_t at = 0; q != NULL && at + sizeof(one) <= m->payload_bytes;
 		at += sizeof(one)) {
 		memcpy(&one, m->payload + at, sizeof(one));
@@ -309,6 +313,7 @@ void fake_queue_settle(struct bus *b, struct bus_session *s, const struct mr_mes
 			continue;
 		}
 		b->queues.settlements++;
+		b->queues.settlement = one;
 		settle_one(b, q, s->id, &one);
 	}
 	b->queues.settles += b->queues.settlements != before;

@@ -71,8 +71,10 @@ struct fake_queues {
 	uint64_t progressed;
 	uint64_t released;
 	uint64_t bad_tags;
-	uint64_t ids[4];        /* ids of the last pushes, newest first */
-	uint64_t publishers[4]; /* and their publishers */
+	uint64_t ids[4];                  /* ids of the last pushes, newest first */
+	uint64_t publishers[4];           /* and their publishers */
+	struct mrf_settlement settlement; /* the last outcome */
+	char error[512];                  /* last header block of a Settle */
 	uint64_t publisher;
 	uint64_t with_options; /* messages of kind PushOptions, and what stood in the last one */
 	struct mrf_push_options options;

@@ -193,6 +193,84 @@ static void manual_deliveries_are_settled_later_and_once(void **state)
 	bus_unlock(&f->bus);
 }
 
+static void nack_with_an_error_says_it_to_a_bus_that_knows_it(void **state)
+{
+	struct fixture *f = *state;
+	char text[600], longest[600] = "NATS/1.0\r\nMillrace-Error: ";
+	struct mr_consumer *k;
+	struct work w = {0};
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	memset(longest + strlen(longest), 'x', 260);
+	strcat(longest, "\r\n\r\n");
+	fill(f, 4);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 4);
+	assert_int_equal(mr_ack(k, w.tags[0]), 0);
+	assert_int_equal(mr_nack_error(k, w.tags[1], true, 50, "no\r\nhost"), 0);
+	assert_int_equal(mr_nack_error(k, w.tags[1], true, 50, "again"), -ENOENT);
+	SETTLED(f, requeued, 1);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.acked, 1); /* in order */
+	assert_string_equal(f->bus.queues.error, "NATS/1.0\r\nMillrace-Error: no  host\r\n\r\n");
+	assert_int_equal(f->bus.queues.settlement.delay_ms, 50);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_nack_error(k, w.tags[2], false, 0, text), 0);
+	SETTLED(f, rejected, 1);
+	bus_lock(&f->bus);
+	assert_string_equal(f->bus.queues.error, longest);
+	assert_int_equal(f->bus.queues.bad_tags, 0);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_nack_error(NULL, 1, true, 0, "x"), -EINVAL);
+}
+
+static void nack_with_an_error_is_a_nack_to_an_older_bus(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	bus_lock(&f->bus);
+	f->bus.queues.older = true;
+	bus_unlock(&f->bus);
+	fill(f, 1);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	PROCESS_UNTIL(f->client, w.count == 1);
+	assert_int_equal(mr_nack_error(k, w.tags[0], false, 0, "no host"), 0);
+	SETTLED(f, rejected, 1);
+	bus_lock(&f->bus);
+	assert_string_equal(f->bus.queues.error, "");
+	bus_unlock(&f->bus);
+}
+
+static void retry_delay_is_marked_as_one_for_queues_without_a_back_off(void **state)
+{
+	struct fixture *f = *state;
+	struct mr_consume_options options = {.prefetch = 4, .manual = true};
+	struct mr_consumer *k;
+	struct work w = {0};
+
+	fill(f, 2);
+	assert_int_equal(mr_consume(f->client, "jobs", &options, on_delivery, &w, &k), 0);
+	mr_consumer_retry_delay(k, 30);
+	PROCESS_UNTIL(f->client, w.count == 2);
+	assert_int_equal(mr_nack(k, w.tags[0], true, 0), 0);
+	SETTLED(f, requeued, 1);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.settlement.delay_ms, 30);
+	assert_int_equal(f->bus.queues.settlement.fallback, 1);
+	bus_unlock(&f->bus);
+	assert_int_equal(mr_nack(k, w.tags[1], true, 7), 0);
+	SETTLED(f, requeued, 2);
+	bus_lock(&f->bus);
+	assert_int_equal(f->bus.queues.settlement.delay_ms, 7);
+	assert_int_equal(f->bus.queues.settlement.fallback, 0);
+	bus_unlock(&f->bus);
+}
+
 static void pulling_gets_one_at_a_time_and_acks_the_one_before(void **state)
 {
 	struct fixture *f = *state;
@@ -748,6 +826,9 @@ int main(void)
 		TEST(redelivery_is_reported_with_handed),
 		TEST(closed_client_gives_back_its_deliveries),
 		TEST(manual_deliveries_are_settled_later_and_once),
+		TEST(nack_with_an_error_says_it_to_a_bus_that_knows_it),
+		TEST(nack_with_an_error_is_a_nack_to_an_older_bus),
+		TEST(retry_delay_is_marked_as_one_for_queues_without_a_back_off),
 		TEST(pulling_gets_one_at_a_time_and_acks_the_one_before),
 		TEST(pulled_deliveries_that_came_in_other_calls_are_kept_in_order),
 		TEST(deliveries_that_wait_for_a_pull_are_renewed),

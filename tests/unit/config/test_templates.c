@@ -78,6 +78,13 @@ static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 	refuse("jobs,when_full=refus", "when_full=refus", "did you mean refuse?");
 	refuse("jobs,ack_timeout=9", "ack_timeout=9", "10 to 86400000");
 	refuse("jobs,breaker_probes=1", "breaker_probes=1", "only services");
+	refuse("jobs,retry_factor=0.5", "retry_factor=0.5", "1 to 100, with up to two decimals");
+	refuse("jobs,retry_factor=2.125", "retry_factor=2.125", "1 to 100");
+	refuse("jobs,retry_factor=1.", "retry_factor=1.", "1 to 100");
+	refuse("jobs,retry_factor=100.01", "retry_factor=100.01", "1 to 100");
+	refuse("jobs,retry_jitter=101", "retry_jitter=101", "0 to 100 percent");
+	refuse("jobs,retry_jitter=1%%", "retry_jitter=1%%", "0 to 100 percent");
+	refuse("jobs,retry_max=0", "retry_max=0", "1 to 86400000 ms");
 	memset(longest, 'a', sizeof(longest));
 	memcpy(longest + sizeof(longest) - 16, ",max_deliver=3", 15);
 	assert_int_equal(mr_config_template_parse(longest, &t, &f), -EINVAL);

@@ -226,6 +226,7 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .match_level = r->match.level,
 				  .match_older_ms = r->match.older_ms,
 				  .match_first = r->match.first,
+				  .dead_letter = mrf_str(r->dead_letter),
 			  });
 }
 
@@ -327,6 +328,20 @@ void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 		.header = {.kind = MRF_MESSAGE_KIND_SETTLE, .target = queue},
 		.payload = (uint8_t *)&s,
 		.payload_bytes = sizeof(s),
+	};
+
+	mr_queues_settle(r->queues, rig_session(client), &m, r->now_ms);
+}
+
+void rig_settle_with(struct rig *r, unsigned client, uint32_t queue,
+	const struct mrf_settlement *settlement, const char *headers)
+{
+	struct mr_message_view m = {
+		.header = {.kind = MRF_MESSAGE_KIND_SETTLE, .target = queue},
+		.headers = (const uint8_t *)headers,
+		.header_bytes = (uint32_t)length(headers),
+		.payload = (const uint8_t *)settlement,
+		.payload_bytes = sizeof(*settlement),
 	};
 
 	mr_queues_settle(r->queues, rig_session(client), &m, r->now_ms);

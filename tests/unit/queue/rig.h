@@ -58,7 +58,8 @@ struct rig {
 	struct mrf_table row;
 	struct mrf_table table; /* its whole answer */
 	struct mrf_queue_options options;
-	uint32_t edits; /* bits of enum mrf_queue_option, for Edit */
+	uint32_t edits;          /* bits of enum mrf_queue_option, for Edit */
+	const char *dead_letter; /* for Edit, as the options */
 	/* For the next Peek: what a message must have. */
 	struct {
 		const char *headers, *text;
@@ -117,6 +118,9 @@ struct rig_push {
 void rig_push(struct rig *r, const struct rig_push *p);
 void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms);
+/* With a header block, for one settlement. */
+void rig_settle_with(struct rig *r, unsigned client, uint32_t queue,
+	const struct mrf_settlement *settlement, const char *headers);
 void rig_reply(
 	struct rig *r, unsigned client, uint32_t queue, uint64_t tag, bool more, const char *text);
 /* Sends a Part or a Credit. */

@@ -462,6 +462,9 @@ int mr_consumer_pause(struct mr_consumer *consumer);
 int mr_consumer_resume(struct mr_consumer *consumer);
 int mr_ack(struct mr_consumer *consumer, uint64_t tag);
 int mr_nack(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms);
+int mr_nack_error(struct mr_consumer *consumer, uint64_t tag, bool requeue, uint32_t delay_ms,
+    const char *text);
+void mr_consumer_retry_delay(struct mr_consumer *consumer, uint32_t delay_ms);
 int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
 int mr_settle_and_push_sized(const struct mr_delivery *input,
     const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,

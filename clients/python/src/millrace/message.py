@@ -169,10 +169,15 @@ class Delivery(Message):
         """The work is done: the queue removes the message."""
         self._settle(lib.mr_ack)
 
-    def nack(self, requeue: bool = True, delay_ms: int = 0) -> None:
-        """The work failed: the queue delivers it again after `delay_ms`, up to its limit of attempts.
-        Without `requeue`, or after the last attempt, it goes to the dead letters."""
-        self._settle(lib.mr_nack, requeue, delay_ms)
+    def nack(self, requeue: bool = True, delay_ms: int = 0, error: Optional[str] = None) -> None:
+        """The work failed: the queue delivers it again after `delay_ms`, or after the delay of its
+        back-off, up to its limit of attempts. Without `requeue`, or after the last attempt, it goes to the
+        dead letters. `error`, one line, stays with the message in its header Millrace-Error."""
+        if error is None:
+            self._settle(lib.mr_nack, requeue, delay_ms)
+        else:
+            text = error.replace("\0", " ").encode(errors="replace")
+            self._settle(lib.mr_nack_error, requeue, delay_ms, text)
 
     def give_back(self) -> None:
         """The work was not begun: another consumer gets it, and it does not count as an attempt."""

@@ -202,6 +202,10 @@ class ConsumerBase(Receiving[Delivery]):
         """Ends a `pause`, but not a pause by an operator."""
         self.connection._check(lib.mr_consumer_resume(self._pointer()))
 
+    def retry_delay(self, delay_ms: int) -> None:
+        """Sets the delay of rejected deliveries without one, while the queue has no back-off."""
+        lib.mr_consumer_retry_delay(self._pointer(), delay_ms)
+
     def renew(self, on: bool) -> None:
         """True: deliveries that the program holds are renewed while the client is processed."""
         lib.mr_consumer_renew(self._pointer(), on)

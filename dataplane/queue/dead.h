@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dead: parts of dead.c and dead_named.c that only some files need.
+ *
+ * A queue's dead letters go to NAME.dead, or to a queue of another name, which is one like others:
+ * it has limits and options of its own, and may get those of several queues.
+ *
+ * Threads   One: the home worker.
+ */
+#ifndef MILLRACE_QUEUE_DEAD_H
+#define MILLRACE_QUEUE_DEAD_H
+
+#include "dataplane/queue/engine.h"
+
+/* Dead letters have neither a time to live nor a delay. A delayed message is not due yet, if it
+ * finds no room in a full queue. */
+static inline void mr_dead_forget_times(struct mr_queue_entry *e)
+{
+	if ((e->flags & MR_ENTRY_TIME) == 0)
+		return;
+	mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
+	mr_entry_time(e)->place = MR_TIME_OUT;
+}
+
+/* Writes why, where and when the entry became a dead letter. False: no room, or no memory. */
+bool mr_dead_tell(struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_entry **e,
+	const char *reason);
+/* True if mr_dead_letter takes the entry out of its queue. */
+bool mr_dead_has_room(struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e);
+/* Keeps a dead letter that has no place now in its queue, to be delivered again. */
+void mr_dead_keep(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+
+/* Says why the queue's dead letters cannot go to `to`; NULL: they can. */
+const char *mr_dead_refused(
+	const struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to);
+/* As mr_queue_edit, with MRF_QUEUE_OPTION_DEAD_LETTER too: changes all or, refused, nothing. */
+int mr_dead_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
+	const struct mrf_queue_options *values, struct mrf_string to);
+/* Lets the queue's dead letters from now on go to the queue `to`, which is made if there is none.
+ * "none": they are discarded; "default": NAME.dead. -ENOSPC, -ENOMEM. */
+int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to);
+/* Returns what mr_dead_name was given; empty: nothing. */
+struct mrf_string mr_dead_name_of(const struct mr_queue *queue);
+/* The queue is removed. No other may send its dead letters there. */
+void mr_dead_unname(struct mr_queue *queue);
+/* Takes a dead letter if the queue has named a place for them. False: it has not. */
+bool mr_dead_to_named(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
+/* Moves letters of queue->redriving to where each came from, while there is work left above
+ * `floor`. Letters whose queue is gone or full stay, behind others. */
+void mr_dead_redrive_each(struct mr_queues *q, struct mr_queue *queue, uint32_t floor);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dead_named: dead letters of queues that have named another place for them than NAME.dead. */
+#include <errno.h>
+
+#include "dataplane/queue/dead.h"
+#include "dataplane/queue/full.h"
+#include "dataplane/queue/key.h"
+#include "dataplane/queue/lines.h"
+#include "dataplane/queue/work.h"
+
+/* Dead letters of dead letters: at most this many queues in a row. */
+#define CHAIN_MAX 16u
+#define KIND      MRF_QUEUE_KIND_QUEUE
+
+static bool is_word(struct mrf_string s, const char *word)
+{
+	return s.bytes == strlen(word) && memcmp(s.data, word, s.bytes) == 0;
+}
+
+/* True if dead letters of `to` would come to the queue, or to too many queues. */
+static bool leads_to(const struct mr_queue *to, const struct mr_queue *queue)
+{
+	for (unsigned i = 0; i < CHAIN_MAX; i++, to = to->dead_to) {
+		if (to == NULL)
+			return false;
+		if (to == queue)
+			return true;
+	}
+	return true;
+}
+
+const char *mr_dead_refused(
+	const struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to)
+{
+	if (queue->kind != KIND || queue->is_dead)
+		return "only queues have dead letters";
+	if (is_word(to, "none") || is_word(to, "default"))
+		return NULL;
+	if (mr_queue_name_parse(to.data, to.bytes) != MR_SUBJECT_OK ||
+		mr_queue_name_is_dead(to.data, to.bytes))
+		return "dead_letter: expected none, default, or the name of a queue";
+	if (leads_to(mr_queue_by_name(q, KIND, to.data, to.bytes), queue))
+		return "dead_letter: the dead letters would come back to this queue";
+	return NULL;
+}
+
+static int find_or_make(struct mr_queues *q, struct mrf_string name, struct mr_queue **out)
+{
+	int rc;
+
+	*out = mr_queue_by_name(q, KIND, name.data, name.bytes);
+	if (*out != NULL)
+		return 0;
+	rc = mr_limit_make(q, NULL);
+	if (rc == 0)
+		rc = mr_queue_make(q, KIND, name.data, name.bytes, &q->c.queue, out);
+	if (rc == 0)
+		mr_limit_made(q, *out, MR_PEER_OWN);
+	return rc;
+}
+
+void mr_dead_unname(struct mr_queue *queue)
+{
+	if (queue->dead_to != NULL)
+		queue->dead_to->dead_from--;
+	queue->dead_to = NULL;
+	queue->dead_discards = false;
+}
+
+int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to)
+{
+	struct mr_queue *named = NULL;
+	int rc = 0;
+
+	if (!is_word(to, "none") && !is_word(to, "default"))
+		rc = find_or_make(q, to, &named);
+	if (rc != 0)
+		return rc;
+	mr_dead_unname(queue);
+	queue->dead_discards = is_word(to, "none");
+	queue->dead_to = named;
+	queue->is_set = queue->kept = true;
+	if (named != NULL) { /* not removed for idleness: others send there */
+		named->is_set = named->kept = true;
+		named->dead_from++;
+	}
+	return 0;
+}
+
+int mr_dead_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
+	const struct mrf_queue_options *values, struct mrf_string to)
+{
+	uint32_t rest = edits & ~(uint32_t)MRF_QUEUE_OPTION_DEAD_LETTER;
+	int rc = 0;
+
+	q->limits.why = edits != rest ? mr_dead_refused(q, queue, to) : NULL;
+	if (q->limits.why != NULL)
+		return -EINVAL;
+	if (rest != 0 || edits == 0)
+		rc = mr_queue_edit(q, queue, rest, values);
+	if (rc != 0 || edits == rest)
+		return rc;
+	queue->edited |= MRF_QUEUE_OPTION_DEAD_LETTER;
+	return mr_dead_name(q, queue, to);
+}
+
+struct mrf_string mr_dead_name_of(const struct mr_queue *queue)
+{
+	if (queue->dead_discards)
+		return mrf_str("none");
+	return queue->dead_to == NULL ? (struct mrf_string){0}
+				      : mrf_str_n(queue->dead_to->name, queue->dead_to->name_bytes);
+}
+
+static void discard(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint64_t *counter)
+{
+	queue->dead_count++;
+	mr_count(*counter, 1);
+	mr_queue_done(q, queue, e);
+}
+
+/* A queue that makes room by its oldest messages takes more: it does so in its next tick. */
+static bool takes(
+	const struct mr_queues *q, const struct mr_queue *to, const struct mr_queue_entry *e)
+{
+	return (!mr_push_is_full(to, e->body_bytes) || mr_full_displaces(to)) &&
+	       !mr_push_share_used_up(q, to);
+}
+
+bool mr_dead_has_room(struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e)
+{
+	struct mr_queue *to = queue->dead_to;
+
+	if (queue->dead_discards)
+		return true;
+	if (to != NULL)
+		return takes(q, to, e) || to->options.when_full == MRF_QUEUE_FULL_REFUSE;
+	to = mr_dead_of(q, queue);
+	return to != NULL && !mr_push_is_full(to, e->body_bytes);
+}
+
+/* A full queue takes no more dead letters: by its option they wait in their own queue, or are
+ * discarded. */
+static void refuse(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (queue->dead_to->options.when_full == MRF_QUEUE_FULL_REFUSE)
+		discard(q, queue, e, &q->c.stats->drop_dead_full);
+	else
+		mr_dead_keep(q, queue, e);
+}
+
+bool mr_dead_to_named(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason)
+{
+	struct mr_queue *to = queue->dead_to;
+
+	if (queue->dead_discards) {
+		discard(q, queue, e, &q->c.stats->drop_dead);
+		return true;
+	}
+	if (to == NULL)
+		return false;
+	if (!takes(q, to, e)) {
+		refuse(q, queue, e);
+		return true;
+	}
+	mr_work(q, MR_WORK_DEAD);
+	if (e->flags & MR_ENTRY_TIME)
+		mr_key_leave(q, queue, e);
+	queue->body_bytes -= e->body_bytes;
+	queue->dead_count++;
+	mr_count(q->c.stats->queue_dead, 1);
+	mr_dead_forget_times(e);
+	if (!mr_dead_tell(q, queue, &e, reason)) {
+		mr_count(q->c.stats->queue_dead_bare, 1);
+		mr_lines_rename_forged(e);
+	}
+	e->attempts = 0; /* it has all attempts of the other queue */
+	e->spared = 0;
+	to->body_bytes += e->body_bytes;
+	to->used_ms = q->now_ms;
+	mr_queue_put(q, to, e);
+	if (mr_full_exceeds(to))
+		mr_queue_arm(q, to);
+	mr_queue_has_room(q, queue);
+	return true;
+}
+
+/* Returns the queue where the letter died, by the bus's line; NULL: none that has room. */
+static struct mr_queue *origin_of(const struct mr_queues *q, struct mr_queue_entry *e)
+{
+	struct mrf_string name = {0};
+	struct mr_queue *queue;
+
+	if (e->flags & MR_ENTRY_TOLD)
+		name = mr_lines_value(mr_lines_of(e), e->header_bytes, MR_LINE_DEAD "Queue");
+	if (name.bytes == 0)
+		return NULL;
+	queue = mr_queue_by_name(q, KIND, name.data, name.bytes);
+	return queue != NULL && !mr_push_is_full(queue, e->body_bytes) ? queue : NULL;
+}
+
+void mr_dead_redrive_each(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
+{
+	struct mr_queue_entry *e;
+
+	while (q->work > floor && queue->redriving > 0) {
+		struct mr_queue *to = NULL;
+
+		e = mr_queue_next(q, queue);
+		if (e == NULL) {
+			queue->redriving = 0;
+			break;
+		}
+		queue->redriving--;
+		mr_work(q, MR_WORK_DEAD);
+		to = origin_of(q, e);
+		mr_queue_take(q, queue, e);
+		queue->body_bytes -= e->body_bytes;
+		if (to != NULL && to != queue) {
+			if (e->flags & MR_ENTRY_TIME)
+				mr_key_leave(q, queue, e);
+			(void)mr_lines_take(q, &e);
+			e->attempts = 0;
+			e->spared = 0;
+		} else {
+			to = queue;
+		}
+		to->body_bytes += e->body_bytes;
+		mr_queue_put(q, to, e);
+	}
+	mr_queue_has_room(q, queue);
+}
