@@ -203,6 +203,10 @@ for queue in jobs "q$odd"; do
 	take queue#dead queue dead "$queue"
 done
 expect_above "dead letters" "$(jq length "$dir/.output")" 0
+"$millrace" push ended x --ttl 1ms --when-expired dead-letter
+has_ended() { [ "$("$millrace" queue show ended --json | jq .dead_ready)" = 1 ]; }
+wait_for "one died without an error" has_ended
+take queue#dead queue dead ended
 take_both queue#edit queue edit jobs messages_max=5k ack_timeout=1m
 take queue#show queue show jobs
 take queue#redrive queue redrive jobs -n 1
