@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/millrace.h"
 #include "cli/feed.h"
@@ -14,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/priority.h"
 #include "cli/text.h"
+#include "cli/times.h"
 #include "cli/verbs.h"
 
 /* Longest time until an interrupt is noticed. */
@@ -41,8 +41,7 @@ struct settings {
 	double retry_factor;
 	uint64_t retry_jitter;
 	uint64_t ttl_ms;
-	uint64_t delay_ms;
-	const char *at;
+	struct mr_cli_times times;
 	uint64_t count;
 	uint64_t first_id;
 	bool stdin_lines;
@@ -56,6 +55,7 @@ struct push {
 	struct mr_client *client;
 	struct mr_queue *queue;
 	struct mr_push message;
+	struct mr_cli_times times;
 	uint64_t pushed;
 	uint64_t accepted;
 	int error; /* error of the first failure */
@@ -282,9 +282,28 @@ static void on_state(struct mr_client *c, bool connected, int error, void *arg)
 
 static void print_outcome(const struct push *p)
 {
-	mr_cli_text_json_line(json_pack("{s:I, s:I, s:I, s:I}", "pushed", (json_int_t)p->pushed,
-		"accepted", (json_int_t)p->accepted, "refused", (json_int_t)p->failed, "unanswered",
-		(json_int_t)mr_queue_unaccepted(p->queue)));
+	json_t *o = json_pack("{s:I, s:I, s:I, s:I}", "pushed", (json_int_t)p->pushed, "accepted",
+		(json_int_t)p->accepted, "refused", (json_int_t)p->failed, "unanswered",
+		(json_int_t)mr_queue_unaccepted(p->queue));
+
+	if (p->message.ticket != 0)
+		json_object_set_new(o, "ticket", json_integer((json_int_t)p->message.ticket));
+	mr_cli_text_json_line(o);
+}
+
+static bool is_one(const struct settings *set)
+{
+	return set->count == 1 && !set->stdin_lines;
+}
+
+/* A single message that waits has a ticket, a new one if none was given. */
+static void choose_ticket(struct push *p)
+{
+	const struct mr_push *m = &p->message;
+
+	if (m->ticket == 0 && is_one(p->set) &&
+		(m->delay_ms != 0 || m->at_ms != 0 || m->every_ms != 0 || m->cron != NULL))
+		p->message.ticket = mr_queue_ticket(p->queue);
 }
 
 static int push_to(struct push *p, const char *name, const struct mr_cli_input *payload)
@@ -298,12 +317,16 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 	mr_cli_catch_interrupts();
 	p->progress_ns = mr_cli_now_ns();
 	rc = open_queue(p, name);
-	if (rc == 0)
+	if (rc == 0) {
+		choose_ticket(p);
 		rc = push_all(p, payload);
+	}
 	if (rc == 0)
 		rc = p->error;
 	if (p->set->json && p->queue)
 		print_outcome(p);
+	if (rc == 0 && p->message.ticket != 0 && !p->set->json && !mr_cli_interrupted())
+		printf("ticket %" PRIu64 "\n", p->message.ticket);
 	if (rc) {
 		code = fail(p, name, rc);
 	} else if (mr_cli_interrupted()) {
@@ -315,48 +338,17 @@ static int push_to(struct push *p, const char *name, const struct mr_cli_input *
 	return code;
 }
 
-/* Reads "2026-12-01T08:00:00", with a fraction of milliseconds if there is one, and Z or an offset
- * such as +01:00. False: it is something else. */
-static bool parse_at(const char *text, uint64_t *at_ms)
-{
-	struct tm t = {0};
-	const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
-	unsigned hours, minutes, ms = 0;
-	char sign = '+', end;
-	int64_t seconds;
-	int bytes = 0;
-
-	if (at == NULL)
-		return false;
-	if (*at == '.') {
-		if (sscanf(at, ".%3u%n", &ms, &bytes) != 1 || bytes != 4)
-			return false;
-		at += bytes;
-	}
-	if (strcmp(at, "Z") == 0)
-		hours = minutes = 0;
-	else if (sscanf(at, "%c%2u:%2u%c", &sign, &hours, &minutes, &end) != 3 ||
-		 (sign != '+' && sign != '-') || hours > 14 || minutes > 59)
-		return false;
-	seconds = (int64_t)(hours * 60 + minutes) * 60;
-	seconds = (int64_t)timegm(&t) + (sign == '-' ? seconds : -seconds);
-	*at_ms = (uint64_t)seconds * 1000 + ms;
-	return seconds > 0;
-}
-
 static int take_times(struct push *p)
 {
 	p->message.ttl_ms = (uint32_t)p->set->ttl_ms;
-	p->message.delay_ms = (uint32_t)p->set->delay_ms;
-	if (p->set->at == NULL)
-		return MR_EXIT_OK;
-	if (p->set->delay_ms != 0)
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--delay and --at", "both are given",
-			"leave one of them out");
-	if (!parse_at(p->set->at, &p->message.at_ms))
-		return mr_cli_fail(p->cli, MR_EXIT_USAGE, p->set->at, "is no time for --at",
-			"write it as 2026-12-01T08:00:00Z or 2026-12-01T08:00:00+01:00");
-	return MR_EXIT_OK;
+	p->times = p->set->times;
+	if (p->times.ticket != 0 && !is_one(p->set))
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--ticket", "names one message",
+			"leave out --count and --stdin-lines");
+	if ((p->times.every_ms != 0 || p->times.cron != NULL) && !is_one(p->set))
+		return mr_cli_fail(p->cli, MR_EXIT_USAGE, "--every, --cron", "repeat one message",
+			"leave out --count and --stdin-lines");
+	return mr_cli_times_take(p->cli, &p->times, &p->message);
 }
 
 static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_input *payload)
@@ -420,16 +412,42 @@ static const struct mr_cli_option options[] = {
 	{.name = "delay",
 		.type = MR_CLI_MS,
 		.value = "TIME",
-		.offset = offsetof(struct settings, delay_ms),
+		.offset = offsetof(struct settings, times.delay_ms),
 		.min = 1,
 		.max = 4294967295.0,
 		.help = "deliver the message after TIME, not before"},
 	{.name = "at",
 		.type = MR_CLI_TEXT,
 		.value = "TIME",
-		.offset = offsetof(struct settings, at),
+		.offset = offsetof(struct settings, times.at),
 		.help = "deliver the message at TIME, such as 2026-12-01T08:00:00Z or "
 			"2026-12-01T08:00:00+01:00"},
+	{.name = "every",
+		.type = MR_CLI_MS,
+		.value = "TIME",
+		.offset = offsetof(struct settings, times.every_ms),
+		.min = 100,
+		.max = 4294967295.0,
+		.help = "let the queue repeat the message each TIME, until it is cancelled"},
+	{.name = "cron",
+		.type = MR_CLI_TEXT,
+		.value = "FIELDS",
+		.offset = offsetof(struct settings, times.cron),
+		.help = "let the queue repeat it by minute, hour, day of the month, month and "
+			"day of the week, as crontab(5): '0 8 * * mon-fri'"},
+	{.name = "tz",
+		.type = MR_CLI_TEXT,
+		.value = "OFFSET",
+		.offset = offsetof(struct settings, times.zone),
+		.help = "with --cron: its clock, UTC (default) or an offset such as +0100"},
+	{.name = "ticket",
+		.type = MR_CLI_COUNT,
+		.value = "N",
+		.offset = offsetof(struct settings, times.ticket),
+		.min = 1,
+		.max = 281474976710655.0,
+		.help = "a number to cancel the message by (default: a random one, which is "
+			"printed)"},
 	{.name = "ttl",
 		.type = MR_CLI_MS,
 		.value = "TIME",
@@ -570,7 +588,8 @@ const struct mr_cli_verb mr_cli_push = {
 	.examples = "  millrace push jobs '{\"id\":1}'\n"
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push alerts 'door open' --ttl 30s\n"
-		    "  millrace push reminders tea --delay 5m\n"
+		    "  millrace push reminders tea --delay 5m --ticket 4711\n"
+		    "  millrace push jobs report --cron '0 8 * * mon-fri' --tz +0100\n"
 		    "  millrace push jobs urgent --priority 9\n"
 		    "  millrace push orders paid --key customer-7 --policy key-shared\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",

@@ -16,6 +16,7 @@
 #include "cli/peek.h"
 #include "cli/priority.h"
 #include "cli/queues.h"
+#include "cli/schedules.h"
 #include "cli/text.h"
 #include "cli/transfer.h"
 #include "cli/verbs.h"
@@ -42,7 +43,7 @@ struct asked {
 	const struct settings *set;
 	enum mrf_queue_kind kind;
 	const char *name;
-	const char *to;                   /* move: the other queue */
+	const char *to;                   /* move: the other queue; cancel: the ticket */
 	const struct mr_cli_words *words; /* edit: options are the third and later ones */
 };
 
@@ -561,6 +562,17 @@ static int unbind(const struct asked *q)
 	return mr_cli_unbind(&b);
 }
 
+/* The word behind the name is the ticket. */
+static int cancel(const struct asked *q)
+{
+	return mr_cli_cancel(q->cli, q->name, q->to, q->set->view.json);
+}
+
+static int schedules(const struct asked *q)
+{
+	return mr_cli_schedules(q->cli, q->name, &q->set->view);
+}
+
 struct action {
 	const char *name;
 	int (*run)(const struct asked *q);
@@ -594,8 +606,11 @@ static int run(const struct asked *q, const struct action *actions)
 		return fail_action(q->cli, name, actions);
 	if (q->words->count >= a->words_min && q->words->count <= a->words_max)
 		return a->run(q);
-	snprintf(why, sizeof(why), "takes %s %s%s", a->words_max == 3 ? "two" : "one", q->cli->verb,
-		a->words_max == 3 ? "s" : "");
+	snprintf(why, sizeof(why), "takes %s %s%s",
+		a->run == cancel    ? "a ticket and one"
+		: a->words_max == 3 ? "two"
+				    : "one",
+		q->cli->verb, a->run == move ? "s" : "");
 	snprintf(hint, sizeof(hint), "see `millrace help %s`", q->cli->verb);
 	return mr_cli_fail(q->cli, MR_EXIT_USAGE, name, why, hint);
 }
@@ -625,6 +640,9 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"edit", edit, 2, MR_CLI_WORDS_MAX},
 		{"bind", bind, 2, MR_CLI_WORDS_MAX},
 		{"unbind", unbind, 2, MR_CLI_WORDS_MAX},
+		{"cancel", cancel, 3, 3},
+		{"schedules", schedules, 2, 2},
+		{"unschedule", cancel, 3, 3},
 		{0},
 	};
 	const struct asked q = {cli, settings, MRF_QUEUE_KIND_QUEUE, word(w, 1), word(w, 2), w};
@@ -673,7 +691,8 @@ const struct mr_cli_verb mr_cli_queue = {
 	.name = "queue",
 	.summary = "show or change one queue",
 	.operands = "show|consumers|peek|keys|purge|pause|resume|dead|redrive|delete|move|copy|"
-		    "export|import|edit|bind|unbind NAME [TO|KEY=VALUE...|SUBJECT...]",
+		    "export|import|edit|bind|unbind|schedules|cancel|unschedule "
+		    "NAME [TO|TICKET|KEY=VALUE...|SUBJECT...]",
 	.details = "show     print everything about the queue, and its consumers\n"
 		   "consumers  print its consumers with names, addresses and states\n"
 		   "peek     print the first messages, which stay in the queue\n"
@@ -710,6 +729,12 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
 		   "         go into the queue, which is made if there is none\n"
 		   "unbind   end that\n"
+		   "cancel, unschedule\n"
+		   "         take back the message with TICKET that is not due yet, or end what\n"
+		   "         it repeats (push --delay, --at, --every, --cron)\n"
+		   "schedules\n"
+		   "         list what is repeated: ticket, times, the next time, copies made\n"
+		   "         and copies left out because the queue was full\n"
 		   "\n"
 		   "A message goes into a bound queue once, with the header Millrace-Subject. A\n"
 		   "full queue does not get it; a promised one waits at its publisher.\n"
@@ -738,7 +763,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue import jobs < jobs.jsonl\n"
 		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m\n"
 		    "  millrace queue bind jobs 'orders.*.created' orders.retry\n"
-		    "  millrace queue unbind jobs --all",
+		    "  millrace queue unbind jobs --all\n"
+		    "  millrace queue cancel reminders 4711",
 	.options = options,
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 1,

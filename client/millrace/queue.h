@@ -206,12 +206,24 @@ struct mr_push {
 	 * now. */
 	uint32_t delay_ms;
 	/** Unix time before which the message is not delivered, ms; 0: now. Not with
-	 * `delay_ms`. The bus converts it with its own clock when it receives the message:
-	 * later steps of the clock do not move the message. */
+	 * `delay_ms`. The clock of the bus counts; when it steps, the message follows it, but
+	 * not with `ttl_ms`. */
 	uint64_t at_ms;
 	/** Key, 1 to 255 bytes without control characters, for a queue with MR_POLICY_KEY_SHARED;
 	 * NULL: none. The message carries it in the header Millrace-Key. */
 	const char *key;
+	/** Number below 2^48 by which mr_queue_cancel() finds the message while it waits: one of
+	 * mr_queue_ticket(), or the program's own; 0: none. */
+	uint64_t ticket;
+	/** Period, ms, at least 100: the queue gets a copy of the message each time, until the
+	 * ticket, which is needed, is cancelled or the queue is deleted. A push with the same
+	 * ticket takes the place of the former one. Not with `delay_ms`, `at_ms` or `cron`. */
+	uint32_t every_ms;
+	uint32_t reserved32; /**< 0 */
+	/** Likewise, at the times of five fields as in crontab(5), `0 8 * * mon-fri`, and UTC
+	 * (without it, too) or an offset `+0100` as the sixth. NULL: none. Copies have it in the
+	 * header `Millrace-Cron`. */
+	const char *cron;
 };
 
 /** Pushes one message. Does not wait.
@@ -223,11 +235,13 @@ struct mr_push {
  * @retval -EAGAIN    the ring or the window of open pushes is full: so a full queue holds its
  *                    producers back; or `push->id` is open in this queue already; or (best effort)
  *                    the bus has no number for the queue now
- * @retval -EINVAL    malformed headers, unknown priority, or an `id` without exactly once
- * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms` or a priority without a name
- *                      the limit is 32 bytes lower, with `key` also by its header
- * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, `key`, a priority without a name: the bus is
- *                      older and does not know it
+ * @retval -EINVAL    malformed headers, unknown priority, an `id` without exactly once, or `cron`
+ *                    with a fault or a day that never comes
+ * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms`, `every_ms`, `cron`,
+ *                      `key` or a priority without a name the limit is 32 bytes lower, with `cron`
+ *                      and `key` also by their headers; `every_ms`, `cron`: larger than one frame
+ * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, `ticket`, `every_ms`, `cron`, `key`, a
+ *                      priority without a name: the bus is older and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */
@@ -241,6 +255,26 @@ MR_API int mr_push_with(struct mr_queue *q, const struct mr_push *push, uint64_t
  * @param bytes    0 to mr_message_bytes_max()
  * @return 0; -ETIMEDOUT: the bus did not accept earlier pushes in time; or as mr_push_with() */
 MR_API int mr_push(struct mr_queue *q, const void *payload, size_t bytes);
+
+/** Returns a new ticket: a random number.
+ * @param q  the queue
+ * @return 1 to 2^48 - 1 */
+MR_API uint64_t mr_queue_ticket(struct mr_queue *q);
+
+/** Cancels the messages with a ticket that are not due yet, and the schedule with it. Waits for the
+ * answer. A request that is repeated because an answer was lost ends with -ESRCH.
+ *
+ * @param c       the client: that which pushed them, or another of the same host or user; of root
+ *                and the bus's own user: any
+ * @param queue   its name
+ * @param ticket  mr_push::ticket
+ * @retval 0        cancelled: it is never delivered
+ * @retval -ESRCH   no such message waits: it is due already, was cancelled, or never had the ticket
+ * @retval -ENOENT  no such queue
+ * @retval -EACCES  it is a message of another host or user
+ * @retval -ENOSYS  the bus is older
+ * @return or as mr_queue_open() */
+MR_API int mr_queue_cancel(struct mr_client *c, const char *queue, uint64_t ticket);
 
 /** Counts the pushes of a handle that are not accepted yet.
  * @param q  the queue

@@ -99,7 +99,10 @@ static bool knows_options(const struct mr_outbox *o, const uint8_t *records)
 	needed = (options.ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
 		 (options.key != 0 ? MRF_PUSH_OPTION_KEY : 0u) |
 		 (options.priority != 0 ? MRF_PUSH_OPTION_PRIORITY : 0u) |
-		 ((options.delay_ms | options.at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
+		 ((options.ticket_high | options.ticket_low) != 0 ? MRF_PUSH_OPTION_TICKET : 0u) |
+		 (options.repeat != 0                              ? MRF_PUSH_OPTION_REPEAT
+			 : (options.delay_ms | options.at_ms) != 0 ? MRF_PUSH_OPTION_DELAY
+								   : 0u);
 	return (needed & ~o->push_options) == 0;
 }
 

@@ -11,6 +11,7 @@
 #include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/queue/handover.h"
+#include "client/queue/ticket.h"
 #include "lib/wire/priority.h"
 #include "lib/wire/queue_key.h"
 
@@ -393,6 +394,8 @@ static inline uint32_t needed_options(const struct mr_push *push)
 	return (push->ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
 	       (push->key != NULL ? MRF_PUSH_OPTION_KEY : 0u) |
 	       (push->priority >= MR_PRIORITY_FIRST ? MRF_PUSH_OPTION_PRIORITY : 0u) |
+	       (push->ticket != 0 ? MRF_PUSH_OPTION_TICKET : 0u) |
+	       (push->every_ms != 0 || push->cron != NULL ? MRF_PUSH_OPTION_REPEAT : 0u) |
 	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
 }
 
@@ -416,9 +419,13 @@ static int check_options(const struct mr_queue *q, const struct mr_push *push)
 
 	if (push->delay_ms != 0 && push->at_ms != 0)
 		return mr_fail(q->client, -EINVAL, "push: delay_ms and at_ms are both set");
+	if (mr_ticket_check(q, push) != 0)
+		return -EINVAL;
 	if (push->key != NULL && !is_key(push->key))
 		return mr_fail(q->client, -EINVAL,
 			"key: expected 1 to 255 bytes without control characters");
+	if (mr_ticket_check(q, push) != 0)
+		return -EINVAL;
 	if (q->box.target == 0)
 		return mr_fail(q->client, -EAGAIN, "the queue is not open now");
 	if (lacks & MRF_PUSH_OPTION_KEY)
@@ -486,13 +493,15 @@ static int prepend_key(struct mr_queue *q, const struct mr_push *push, struct wi
 }
 
 /* Puts the options before the header block. */
-static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
+static int prepend_to_block(
+	struct mr_queue *q, const struct mr_push *push, struct with_options *out)
 {
 	*out = (struct with_options){.push = *push,
 		.options = {
 			.ttl_ms = push->ttl_ms, .delay_ms = push->delay_ms, .at_ms = push->at_ms}};
 	if (push->priority >= MR_PRIORITY_FIRST)
 		out->options.priority = (uint8_t)(1 + push->priority - MR_PRIORITY_FIRST);
+	mr_ticket_options(push, &out->options);
 	out->push.headers = (const char *)&out->options;
 	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
 	if (push->header_bytes == 0 && push->key == NULL)
@@ -510,6 +519,32 @@ static int prepend_options(struct mr_queue *q, const struct mr_push *push, struc
 	memcpy(out->memory, &out->options, sizeof(out->options));
 	memcpy(out->memory + sizeof(out->options), push->headers, push->header_bytes);
 	return 0;
+}
+
+/* Does so after the times of cron have become a header. */
+static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
+{
+	struct mr_push with = *push;
+	char *block;
+	int error;
+
+	*out = (struct with_options){0};
+	if (push->cron == NULL)
+		return prepend_to_block(q, push, out);
+	if (push->header_bytes > 0 && push->headers == NULL)
+		return mr_fail(q->client, -EINVAL, "a length is given without data");
+	if (push->header_bytes > MR_BODY_BYTES_MAX)
+		return mr_publish_too_large(q->client);
+	with.header_bytes = push->header_bytes + mr_ticket_header_bytes(push);
+	block = malloc(with.header_bytes);
+	if (block == NULL)
+		return mr_fail(q->client, -ENOMEM, NULL);
+	with.headers = block;
+	error = mr_ticket_header_write(push, block)
+			? prepend_to_block(q, &with, out)
+			: mr_fail(q->client, -EINVAL, "the header block has no first line");
+	free(block);
+	return error;
 }
 
 static struct mr_outgoing outgoing_of(const struct mr_queue *q, const struct mr_push *push)
@@ -659,11 +694,27 @@ static inline int push_checked(struct mr_queue *q, const struct mr_push *push, u
 	return push_best_effort(q, push);
 }
 
+/* Checks that a message that repeats is one record: the bus copies it in one step. */
+static int check_repeated(struct mr_queue *q, const struct mr_push *push)
+{
+	struct mr_outgoing l = outgoing_of(q, push);
+	int error;
+
+	l.extra.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	error = mr_outgoing_measure(q->client, &l);
+	return error != 0 || l.fragments == 1
+		       ? error
+		       : mr_fail(q->client, -EMSGSIZE,
+				 "push: what repeats must not be larger than one frame");
+}
+
 static int push_with_options(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
 	struct with_options with;
 	int error = prepend_options(q, push, &with);
 
+	if (error == 0 && with.options.repeat != MRF_PUSH_REPEAT_NONE)
+		error = check_repeated(q, &with.push);
 	if (error == 0)
 		error = push_checked(q, &with.push, id);
 	free(with.memory);

@@ -107,6 +107,11 @@ static uint32_t copy_message(struct mrf_builder *b, struct mrf_table t)
 		.bytes = mrf_queue_message_row_bytes(t),
 		.headers = mrf_queue_message_row_headers(t),
 		.payload = mrf_queue_message_row_payload(t),
+		.ticket = mrf_queue_message_row_ticket(t),
+		.every_ms = mrf_queue_message_row_every_ms(t),
+		.next_ms = mrf_queue_message_row_next_ms(t),
+		.fired = mrf_queue_message_row_fired(t),
+		.skipped = mrf_queue_message_row_skipped(t),
 	};
 
 	return mrf_queue_message_row_write(b, &v);
@@ -266,7 +271,7 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 	if (failed(s, error, answer))
 		return;
-	if (a->detail == MRF_QUEUE_VERB_PEEK) {
+	if (a->detail == MRF_QUEUE_VERB_PEEK || a->detail == MRF_QUEUE_VERB_SCHEDULES) {
 		answer_messages(s, answer);
 	} else if (a->detail == MRF_QUEUE_VERB_KEYS) {
 		answer_keys(s, answer);
@@ -284,8 +289,9 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 static bool is_operators(unsigned verb)
 {
-	return verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_KEYS &&
-	       verb != MRF_QUEUE_VERB_LIST;
+	return (verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_KEYS &&
+		       verb != MRF_QUEUE_VERB_LIST) ||
+	       verb == MRF_QUEUE_VERB_SCHEDULES;
 }
 
 /* True if a queue and the one for its dead letters are at different workers. Messages move between

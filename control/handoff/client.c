@@ -207,6 +207,7 @@ void mr_handoff_client(
 	case MRF_CLIENT_BODY_PING: ping(&q, body); break;
 	case MRF_CLIENT_BODY_QUEUE_REQUEST: mr_request_queue_open(&q, body); break;
 	case MRF_CLIENT_BODY_CONSUME_REQUEST: mr_request_queue_consume(&q, body); break;
+	case MRF_CLIENT_BODY_CANCEL_REQUEST: mr_request_queue_withdraw(&q, body); break;
 	case MRF_CLIENT_BODY_MMI_REQUEST: mr_request_mmi(&q, body); break;
 	default:
 		h->counters->handoff_malformed++;

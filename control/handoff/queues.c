@@ -233,6 +233,20 @@ void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t)
 	ask(q, mr_queue_worker(v.queue), &v, NULL, cancelled);
 }
 
+void mr_request_queue_withdraw(const struct mr_request *q, struct mrf_table t)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_WITHDRAW,
+		.kind = MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_cancel_request_queue(t),
+		.session = q->session,
+		.ticket = mrf_cancel_request_ticket(t),
+	};
+
+	if (!refuse_name(q, &v))
+		ask(q, home_of(q, &v), &v, NULL, cancelled);
+}
+
 /* Returns the number of workers of a service; 0 if there is no such service, which is no error. */
 static uint64_t workers_of(struct mrf_table answer)
 {

@@ -27,6 +27,7 @@ bool mr_request_fault(const struct mr_request *q, const char *what, enum mr_subj
 /* queues.c; `t` is the request's own table. */
 void mr_request_queue_open(const struct mr_request *q, struct mrf_table t);
 void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t);
+void mr_request_queue_withdraw(const struct mr_request *q, struct mrf_table t);
 void mr_request_queue_cancel(const struct mr_request *q, struct mrf_table t);
 void mr_request_mmi(const struct mr_request *q, struct mrf_table t);
 

@@ -510,7 +510,7 @@ void mr_queues_publish(
 	if (mr_unlikely(e == NULL))
 		goto refuse;
 	if (mr_unlikely(options.key != 0)) {
-		mr_options_apply(q, e, &options);
+		mr_options_apply(q, queue, e, &options);
 		if (!mr_key_admit(q, queue, e)) {
 			mr_entry_free(q, e);
 			goto refuse;

@@ -7,13 +7,16 @@
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/peek.h"
 #include "dataplane/queue/retry.h"
+#include "dataplane/queue/schedule.h"
+#include "dataplane/queue/ttl.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
 #define LIST_ROWS_MAX     48u
 #define CONSUMER_ROWS_MAX 256u
 /* Slots and consumers visited for one page of a list. */
-#define LIST_SLOTS_MAX     8192u
-#define LIST_CONSUMERS_MAX 4096u
+#define LIST_SLOTS_MAX      8192u
+#define LIST_CONSUMERS_MAX  4096u
+#define SCHEDULE_PART_BYTES 1024u
 /* Deliveries examined in one request to find the oldest; with more, the result is the oldest of
  * these. */
 #define LOOKS_MAX 4096u
@@ -282,7 +285,8 @@ static int command_open(struct request *r)
 	r->answer.waits = queue->options.when_full == MRF_QUEUE_FULL_WAIT;
 	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
 		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
-					 MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY;
+					 MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY |
+					 MRF_PUSH_OPTION_TICKET | MRF_PUSH_OPTION_REPEAT;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -648,6 +652,31 @@ static int command_redrive(struct request *r)
 	return 0;
 }
 
+static uint32_t part_of(uint32_t bytes)
+{
+	return bytes < SCHEDULE_PART_BYTES ? bytes : SCHEDULE_PART_BYTES;
+}
+
+static uint32_t write_schedule(struct request *r, const struct mr_queue_schedule *s)
+{
+	struct mr_queue_entry *e = s->entry;
+	const uint8_t *body = mr_entry_body(e);
+
+	return mrf_queue_message_row_write(
+		r->b, &(struct mrf_queue_message_row){
+			      .priority = e->priority,
+			      .bytes = e->body_bytes,
+			      .headers = mrf_bytes_n(body, part_of(e->header_bytes)),
+			      .payload = mrf_bytes_n(body + e->header_bytes,
+				      part_of(e->body_bytes - e->header_bytes)),
+			      .ticket = s->ticket,
+			      .every_ms = (uint32_t)s->period_ms,
+			      .next_ms = mr_schedule_left_ms(r->q, s),
+			      .fired = s->fired,
+			      .skipped = s->skipped,
+		      });
+}
+
 /* True if the name is that of the dead letters of an existing queue that has none yet. */
 static bool dead_of_some(const struct request *r)
 {
@@ -670,6 +699,46 @@ static int command_peek(struct request *r)
 	r->answer.count = queue->ready_count;
 	r->answer.messages_count =
 		mr_queue_peek(r->q, queue, r->command, r->b, max, r->messages, &r->answer.looked);
+	return 0;
+}
+
+/* Removes messages that wait, for an operator or for the client that pushed them. */
+static int command_withdraw(struct request *r)
+{
+	struct mr_queue_client *client = r->session == 0 ? NULL : mr_client_of(r->q, r->session);
+	struct mr_queue *queue = named_queue(r);
+	bool foreign = false;
+
+	if (queue == NULL)
+		return -ENOENT;
+	if (r->session != 0 && client == NULL)
+		return -ENOMEM;
+	r->answer.count = mr_ttl_cancel(r->q, queue, mrf_queue_command_ticket(r->command),
+		client == NULL ? 0 : client->account, &foreign);
+	if (r->answer.count > 0)
+		return 0;
+	r->q->limits.why = foreign ? "another user's message has this ticket"
+				   : "no message with this ticket waits: it is due already, was "
+				     "cancelled, or never had it";
+	return foreign ? -EACCES : -ESRCH;
+}
+
+static int command_schedules(struct request *r)
+{
+	struct mr_queue *queue = named_queue(r);
+	uint32_t skip = mrf_queue_command_cursor(r->command);
+
+	if (queue == NULL)
+		return -ENOENT;
+	r->answer.queue = queue->number;
+	for (struct mr_queue_schedule *s = mr_schedules_any(queue) ? queue->times->schedules : NULL;
+		s != NULL; s = s->next) {
+		r->answer.count++;
+		if (skip > 0)
+			skip--;
+		else if (r->answer.messages_count < MR_QUEUE_PEEK_MAX)
+			r->messages[r->answer.messages_count++] = write_schedule(r, s);
+	}
 	return 0;
 }
 
@@ -734,6 +803,8 @@ static int execute_command(struct request *r)
 	case MRF_QUEUE_VERB_PAUSE_CONSUMER: return pause_consumer(r, true);
 	case MRF_QUEUE_VERB_RESUME_CONSUMER: return pause_consumer(r, false);
 	case MRF_QUEUE_VERB_KEYS: return command_keys(r);
+	case MRF_QUEUE_VERB_WITHDRAW: return command_withdraw(r);
+	case MRF_QUEUE_VERB_SCHEDULES: return command_schedules(r);
 	default: return -EINVAL;
 	}
 }

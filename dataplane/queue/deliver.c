@@ -636,7 +636,7 @@ static void free_garbage(struct mr_queues *q)
 
 static bool has_rest(const struct mr_queues *q)
 {
-	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_times != NULL ||
+	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_nodes != 0 ||
 	       q->garbage_fragments != NULL || q->purging != NULL || q->leaving != NULL ||
 	       mr_keys_has_garbage(q);
 }

@@ -156,9 +156,11 @@ struct mr_queue_purge {
 /* The entries of a queue that are not due yet, or are ready and have a time to live. Made with the
  * first of them. */
 struct mr_queue_times {
-	struct mr_queue_times *next; /* of those to be freed */
-	struct mr_wheel wheel;       /* by the ends of their times, or when they are due */
-	uint64_t waiting_count;      /* entries that are not due yet */
+	struct mr_wheel wheel;  /* by the ends of their times, or when they are due */
+	struct mr_wheel *dated; /* by unix time; NULL: there was none with a time of day */
+	struct mr_tickets *tickets;
+	struct mr_queue_schedule *schedules;
+	uint64_t waiting_count; /* entries that are not due yet, without those of schedules */
 	struct {
 		struct mr_queue_list list;       /* never out; each knows the one before it */
 		struct mr_queue_entry *returned; /* as mr_queue.returned; each knows its parent */
@@ -362,12 +364,13 @@ struct mr_queues {
 	uint64_t retry_ms;                 /* when blocked consumers are tried again */
 	uint64_t sweep_ms;
 	uint64_t random;
-	struct mr_queue_times *garbage_times; /* with all entries of their wheels */
-	struct mr_key_table *key_table;       /* NULL: no queue has gone by keys */
+	struct mr_key_table *key_table; /* NULL: no queue has gone by keys */
 	struct mr_key_link {
 		struct mr_key_link *prev;
 		struct mr_key_link *next;
-	} key_garbage; /* purged records of keys, with their entries */
+	} key_garbage;          /* purged records of keys, with their entries */
+	uint32_t garbage_nodes; /* entries that were in wheels: number of the first node, or 0 */
+	uint32_t schedules_count;
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -559,11 +562,17 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 /* Takes a Push for a queue that goes by keys. */
 void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m);
+/* Makes the queue ready for the options of a push: 0, or the StatusCode. */
+uint32_t mr_options_prepare(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options);
 /* True if the entry of the push has a struct mr_queue_time. */
 bool mr_options_has_time(const struct mrf_push_options *options);
 /* Gives a new entry the times of its push. */
-void mr_options_apply(const struct mr_queues *q, struct mr_queue_entry *e,
+void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	const struct mrf_push_options *options);
+/* Reports a push as accepted. */
+void mr_push_accept(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin);
 
 /* Clients (client.c) */
 /* Returns the client, and makes it if there is none; NULL: no memory. */

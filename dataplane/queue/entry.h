@@ -35,6 +35,8 @@ struct mr_queue_entry {
 			uint32_t left; /* heap of returned entries: refs of the children, or 0 */
 			uint32_t right;
 		} tree;
+		uint64_t ticket;                    /* waits, and is in the table of tickets */
+		struct mr_queue_schedule *schedule; /* waits, and is what a schedule copies */
 	};
 	uint32_t body_bytes;
 	uint32_t born_ms; /* low bits of the time when the queue received it */
@@ -68,12 +70,16 @@ enum mr_queue_time_place {
 /* The time to live of an entry, and its place among the ready ones that have one (ttl.c). */
 struct mr_queue_time {
 	struct mr_wheel_node
-		node;     /* in the queue's wheel while the entry is ready or not due yet */
-	uint64_t ends_ms; /* MR_TIME_NEVER: no limit, an entry as others */
-	uint32_t up;      /* ref of the entry before it in the list, or above it; 0: none */
-	uint8_t place;    /* enum mr_queue_time_place */
-	uint8_t level;    /* 0: not given; else 1 + level, as in PushOptions */
-	uint8_t reserved[2];
+		node;      /* in the queue's wheel while the entry is ready or not due yet */
+	uint64_t ends_ms;  /* MR_TIME_NEVER: no limit, an entry as others */
+	uint32_t up;       /* ref of the entry before it in the list, above it, or behind it in the
+			  table of tickets; 0: none */
+	uint8_t place;     /* enum mr_queue_time_place */
+	uint8_t level;     /* 0: not given; else 1 + level, as in PushOptions */
+	bool dated : 1;    /* waits for a time of day: in the wheel by unix time */
+	bool ticketed : 1; /* is in the table of tickets */
+	bool repeats : 1;  /* is what a schedule copies */
+	uint8_t reserved;
 	uint64_t key;    /* 0: none (key.c) */
 	uint32_t key_at; /* ref of its record; 0: it is in none */
 	uint32_t reserved32;

@@ -183,18 +183,23 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 		report_known(q, client, queue, m->subject_bytes != 0, facts.origin);
 		return NULL;
 	}
-	*status = MRF_STATUS_CODE_NO_MEMORY;
-	if (options != NULL && mr_options_has_time(options))
+	if (options != NULL && mr_options_has_time(options)) {
 		facts.entry_flags |= MR_ENTRY_TIME;
-	if ((facts.entry_flags & MR_ENTRY_TIME) && !mr_ttl_prepare(q, queue))
-		return NULL;
+		/* What repeats must fit one message: it is copied in one step. */
+		*status = options->repeat != MRF_PUSH_REPEAT_NONE
+				  ? (uint32_t)MRF_STATUS_CODE_BAD
+				  : mr_options_prepare(q, queue, options);
+		if (*status != MRF_STATUS_CODE_OK)
+			return NULL;
+	}
+	*status = MRF_STATUS_CODE_NO_MEMORY;
 	facts.entry_flags |= MR_ENTRY_CHAIN;
 	e = mr_unlikely(facts.unpaid)
 		    ? mr_entry_new(q, 0, facts.entry_flags, &m->extra.origin, m->header_bytes, 0)
 		    : mr_push_entry(q, client->session, m, facts.entry_flags, 0);
 	if (e == NULL)
 		return NULL;
-	mr_options_apply(q, e, options);
+	mr_options_apply(q, queue, e, options);
 	/* The options were a part of the first fragment. */
 	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
 		.message = f->message,

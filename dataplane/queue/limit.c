@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/schedule.h"
 #include "dataplane/queue/work.h"
 
 #include <errno.h>
 
 /* Kinds of counts for each peer. */
-enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS };
+enum { QUEUES, CONSUMERS, CONSUMERS_OF, PUBLISHERS, SCHEDULES };
 
 /* Consumers take at most one part in 16 of the store. */
 #define CONSUMERS_STORE_SHARE 16u
@@ -45,8 +46,10 @@ int mr_limits_init(struct mr_queues *q)
 	q->limits.consumers_of = mr_share_bound(MR_QUEUE_CONSUMERS_MAX, percent);
 	q->limits.publishers = mr_share_bound(q->c.publishers_max, percent);
 	q->limits.memory = mr_share_bound(q->store_entries_max, percent);
+	q->limits.schedules = mr_share_bound(MR_SCHEDULES_MAX, percent);
 	/* Upper bound of the counts: each counted thing makes at most this many. */
-	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max;
+	entries = q->limits.queues.max + q->limits.consumers.max * 2 + q->limits.publishers.max +
+		  q->limits.schedules.max;
 	if (mr_shares_init(&q->limits.shares, (uint32_t)entries, (uint32_t)entries) != 0)
 		return -ENOMEM;
 	if (mr_shares_init(&q->limits.accounts, accounts, accounts) != 0)
@@ -328,6 +331,22 @@ void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer)
 	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(PUBLISHERS, 0), 1);
 }
 
+uint32_t mr_limit_schedule(struct mr_queues *q, uint64_t peer)
+{
+	const struct mr_share_bound *b = &q->limits.schedules;
+
+	if (mr_share_none_left(b, peer, q->schedules_count))
+		return MRF_STATUS_CODE_NO_MEMORY;
+	return mr_share_take(&q->limits.shares, peer, MR_SHARE_OF(SCHEDULES, 0), 1, b->share) == 0
+		       ? MRF_STATUS_CODE_OK
+		       : MRF_STATUS_CODE_SHARE_USED;
+}
+
+void mr_limit_schedule_gone(struct mr_queues *q, uint64_t peer)
+{
+	mr_share_give(&q->limits.shares, peer, MR_SHARE_OF(SCHEDULES, 0), 1);
+}
+
 /* Withheld pushes. */
 
 uint64_t mr_limit_withheld(
@@ -366,6 +385,15 @@ void mr_limit_account_gone(struct mr_queues *q, uint32_t account)
 {
 	if (account != 0)
 		mr_share_less(&q->limits.accounts, account, 1);
+}
+
+bool mr_limit_account_full(
+	const struct mr_queues *q, uint32_t account, uint64_t peer, uint32_t bytes)
+{
+	const struct mr_share_bound *b = &q->limits.memory;
+
+	return account != 0 && (q->limits.accounts.entries[account].count + bytes > b->share ||
+				       mr_share_none_left(b, peer, mr_slab_bytes(q->store)));
 }
 
 uint32_t mr_limit_memory(

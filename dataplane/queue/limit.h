@@ -24,6 +24,7 @@ struct mr_queue_limits {
 	struct mr_share_bound consumers_of; /* on one queue */
 	struct mr_share_bound publishers;
 	struct mr_share_bound memory; /* bytes of entries */
+	struct mr_share_bound schedules;
 	uint32_t queues_count;
 	uint32_t consumers_count; /* without those of MR_PEER_OWN */
 	struct mr_queue *idle_head;
@@ -62,6 +63,9 @@ uint32_t mr_limit_publishers_max(const struct mr_queues *q, uint64_t peer);
 /* Count one more remembered publisher (false: the peer has its share), and one less. */
 bool mr_limit_publisher(struct mr_queues *q, uint64_t peer);
 void mr_limit_publisher_gone(struct mr_queues *q, uint64_t peer);
+/* Count one more schedule (0, or the StatusCode), and one less. */
+uint32_t mr_limit_schedule(struct mr_queues *q, uint64_t peer);
+void mr_limit_schedule_gone(struct mr_queues *q, uint64_t peer);
 /* Count a client's pushes that the queue has and has not accepted: how many; one more, if it can be
  * counted; some less. */
 uint64_t mr_limit_withheld(
@@ -73,6 +77,9 @@ void mr_limit_withheld_gone(
  * it needs none. The other function counts one client less. */
 uint32_t mr_limit_account(struct mr_queues *q, uint64_t peer);
 void mr_limit_account_gone(struct mr_queues *q, uint32_t account);
+/* True if the account of the peer has no room for `bytes` more. */
+bool mr_limit_account_full(
+	const struct mr_queues *q, uint32_t account, uint64_t peer, uint32_t bytes);
 /* Checks that a client with an account may put `bytes` more into the store: 0, or the
  * StatusCode. */
 uint32_t mr_limit_memory(

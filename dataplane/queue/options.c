@@ -2,6 +2,8 @@
 /* options: pushes with options: a block of fixed size in front of the body of a Push. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/schedule.h"
+#include "dataplane/queue/ticket.h"
 #include "dataplane/queue/ttl.h"
 
 #define BLOCK_BYTES ((uint32_t)sizeof(struct mrf_push_options))
@@ -18,11 +20,31 @@ static bool shorten_fragment(struct mr_message_view *m)
 	return true;
 }
 
+static uint64_t ticket_of(const struct mrf_push_options *o)
+{
+	return (uint64_t)o->ticket_high << 32 | o->ticket_low;
+}
+
+/* True if what repeats has a ticket and a period, or a header with its times. */
+static bool repeats_well(const struct mrf_push_options *o)
+{
+	if (o->repeat == MRF_PUSH_REPEAT_NONE)
+		return true;
+	if (o->at_ms != 0 || ticket_of(o) == 0)
+		return false;
+	return o->repeat == MRF_PUSH_REPEAT_EVERY
+		       ? o->delay_ms >= MR_SCHEDULE_EVERY_MS_MIN
+		       : o->repeat == MRF_PUSH_REPEAT_CRON && o->delay_ms == 0;
+}
+
 /* True if the bus knows all that the block asks for. */
 static bool is_known(const struct mrf_push_options *o)
 {
-	return o->priority <= MR_LEVELS && o->reserved8 == 0 && o->reserved16 == 0 &&
-	       o->reserved32 == 0 && (o->at_ms == 0 || o->delay_ms == 0);
+	if (o->priority > MR_LEVELS)
+		return false;
+	if (o->at_ms != 0 && o->delay_ms != 0)
+		return false;
+	return repeats_well(o);
 }
 
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out)
@@ -49,26 +71,42 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 bool mr_options_has_time(const struct mrf_push_options *options)
 {
 	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0 ||
-	       options->key != 0 || options->priority != 0;
+	       options->key != 0 || options->priority != 0 ||
+	       options->repeat != MRF_PUSH_REPEAT_NONE;
 }
 
-/* Returns the delay that is left. `at_ms` is converted here, once: steps of the clock that come
- * later do not move the message. */
-static uint64_t delay_of(const struct mr_queues *q, const struct mrf_push_options *options)
+uint32_t mr_options_prepare(
+	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options)
 {
-	uint64_t unix_ms;
+	bool dated = options->at_ms != 0 || options->repeat == MRF_PUSH_REPEAT_CRON;
 
-	if (options->at_ms == 0 || q->c.ops->unix_ms == NULL)
-		return options->delay_ms;
-	unix_ms = q->c.ops->unix_ms(q->c.arg);
-	return options->at_ms > unix_ms ? options->at_ms - unix_ms : 0;
+	if (dated ? !mr_ttl_prepare_dated(q, queue) : !mr_ttl_prepare(q, queue))
+		return MRF_STATUS_CODE_NO_MEMORY;
+	return ticket_of(options) == 0 ? (uint32_t)MRF_STATUS_CODE_OK
+				       : mr_ticket_admit(q, queue, ticket_of(options));
 }
 
-void mr_options_apply(
-	const struct mr_queues *q, struct mr_queue_entry *e, const struct mrf_push_options *options)
+/* Lets the entry wait for a time of day, which follows the steps of the system's clock. Two kinds
+ * wait as long as that time is away now: an entry with a time to live, which must end exactly, and
+ * one for a time that the wheel has passed before its clock stepped back. */
+static void wait_until(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_time *t,
+	uint64_t at_ms, uint64_t unix_ms)
+{
+	uint64_t left_ms = at_ms - unix_ms;
+	const struct mr_wheel *w = queue->times->dated;
+
+	t->place = MR_TIME_WAIT;
+	t->dated = t->ends_ms == MR_TIME_NEVER && (w->count == 0 || at_ms >= w->now_ms);
+	t->node.due_ms = t->dated                     ? at_ms
+			 : left_ms < MR_WHEEL_LAST_MS ? q->now_ms + left_ms
+						      : MR_WHEEL_LAST_MS;
+}
+
+void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mrf_push_options *options)
 {
 	struct mr_queue_time *t = mr_entry_time(e);
-	uint64_t delay_ms;
+	uint64_t unix_ms;
 
 	if ((e->flags & MR_ENTRY_TIME) == 0)
 		return;
@@ -76,11 +114,16 @@ void mr_options_apply(
 	t->key = options->key;
 	if (options->ttl_ms != 0)
 		t->ends_ms = q->now_ms + options->ttl_ms;
-	delay_ms = delay_of(q, options);
-	if (delay_ms == 0)
-		return;
-	t->place = MR_TIME_WAIT;
-	t->node.due_ms = delay_ms < MR_WHEEL_LAST_MS ? q->now_ms + delay_ms : MR_WHEEL_LAST_MS;
+	if (options->delay_ms != 0) {
+		t->place = MR_TIME_WAIT;
+		t->node.due_ms = q->now_ms + options->delay_ms;
+	} else if (options->at_ms != 0) {
+		unix_ms = mr_ttl_unix_ms(q);
+		if (unix_ms != 0 && options->at_ms > unix_ms)
+			wait_until(q, queue, t, options->at_ms, unix_ms);
+	}
+	e->ticket = t->place == MR_TIME_WAIT ? ticket_of(options) : 0;
+	t->ticketed = e->ticket != 0;
 }
 
 /* Takes a whole message: 0, or the StatusCode to refuse with. */
@@ -100,14 +143,17 @@ static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queu
 	}
 	if (mr_options_has_time(options))
 		facts.entry_flags |= MR_ENTRY_TIME;
-	if ((facts.entry_flags & MR_ENTRY_TIME) && mr_unlikely(queue->times == NULL) &&
-		!mr_ttl_prepare(q, queue))
-		return MRF_STATUS_CODE_NO_MEMORY;
+	if (facts.entry_flags & MR_ENTRY_TIME)
+		status = mr_options_prepare(q, queue, options);
+	if (status != MRF_STATUS_CODE_OK)
+		return status;
+	if (options->repeat != MRF_PUSH_REPEAT_NONE)
+		return mr_schedule_push(q, session, queue, m, options, &facts);
 	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
 	if (e == NULL)
 		return mr_entry_refusal(
 			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
-	mr_options_apply(q, e, options);
+	mr_options_apply(q, queue, e, options);
 	if (!mr_key_admit(q, queue, e)) {
 		mr_entry_free(q, e);
 		return MRF_STATUS_CODE_NO_MEMORY;

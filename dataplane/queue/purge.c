@@ -11,6 +11,7 @@
  */
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -225,6 +226,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	queue->redriving = 0;
 	queue->redrive_waits = false;
 	queue->purge.removed = true;
+	mr_schedules_end(q, queue);
 	(void)empty_queue(q, queue, MRF_STATUS_CODE_NOT_FOUND);
 	(void)go_on(q, queue);
 }

@@ -298,6 +298,13 @@ static bool is_exact(const struct mr_queue *queue)
 	       queue->options.when_full != MRF_QUEUE_FULL_WAIT;
 }
 
+void mr_push_accept(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mrf_message_origin *origin)
+{
+	queue->accepted++;
+	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
+}
+
 MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {

@@ -9,6 +9,7 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -170,6 +171,7 @@ void mr_queues_clock(struct mr_queues *q, uint64_t caller_ms)
 bool mr_queue_in_use(const struct mr_queue *queue)
 {
 	return queue->consumers_count > 0 || queue->assemblies > 0 || mr_queue_depth(queue) > 0 ||
+	       mr_schedules_any(queue) ||
 	       (queue->dead != NULL && !queue->is_dead && mr_queue_depth(queue->dead) > 0);
 }
 
@@ -204,7 +206,7 @@ static uint64_t idle_due(const struct mr_queues *q, const struct mr_queue *queue
 
 void mr_queue_arm(struct mr_queues *q, struct mr_queue *queue)
 {
-	uint64_t due = age_due(q, queue), ttl_due = mr_ttl_due_ms(queue);
+	uint64_t due = age_due(q, queue), ttl_due = mr_ttl_due_ms(q, queue);
 	uint64_t idle = idle_due(q, queue), full_due = mr_full_due_ms(q, queue);
 
 	due = due < idle ? due : idle;

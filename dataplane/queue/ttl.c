@@ -9,37 +9,87 @@
  * They stand apart from the queue's other entries, because one whose time is over leaves from
  * behind others: so each knows its neighbour or parent. The older of the two first entries is the
  * queue's next. The wheel, 4 KB, is made with the queue's first entry that needs it.
+ *
+ * Entries that wait for a time of day have a second wheel, by the clock of the system. When that
+ * clock steps, they follow it.
  */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/schedule.h"
+#include "dataplane/queue/ticket.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
 /* The work of an end, beside the step of the wheel. */
 #define END_STEPS 4u
 
-static struct mr_queue_times *times_new(struct mr_queues *q)
-{
-	struct mr_queue_times *t = mr_slab_alloc(q->store, (uint32_t)sizeof(*t));
+/* The clock of the system may step forward: it is looked at again after this time. */
+#define CLOCK_STEP_MS 1000u
 
-	if (t == NULL)
+static struct mr_wheel *wheel_new(
+	struct mr_queues *q, uint32_t bytes, uint32_t wheel_offset, uint64_t now_ms)
+{
+	uint8_t *chunk = mr_slab_alloc(q->store, bytes);
+
+	if (chunk == NULL)
 		return NULL;
-	memset(t, 0, sizeof(*t));
-	mr_wheel_init(&t->wheel, mr_slab_base(q->store), MR_TIME_OFFSET, q->now_ms);
-	return t;
+	memset(chunk, 0, bytes);
+	mr_wheel_init((struct mr_wheel *)(chunk + wheel_offset), mr_slab_base(q->store),
+		MR_TIME_OFFSET, now_ms);
+	return (struct mr_wheel *)(chunk + wheel_offset);
 }
 
 bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue)
 {
-	if (mr_unlikely(queue->times == NULL))
-		queue->times = times_new(q);
-	return queue->times != NULL;
+	struct mr_wheel *w;
+
+	if (mr_likely(queue->times != NULL))
+		return true;
+	w = wheel_new(q, (uint32_t)sizeof(*queue->times),
+		(uint32_t)offsetof(struct mr_queue_times, wheel), q->now_ms);
+	queue->times = w == NULL ? NULL : mr_container_of(w, struct mr_queue_times, wheel);
+	return w != NULL;
+}
+
+bool mr_ttl_prepare_dated(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (!mr_ttl_prepare(q, queue))
+		return false;
+	if (mr_unlikely(queue->times->dated == NULL))
+		queue->times->dated =
+			wheel_new(q, (uint32_t)sizeof(struct mr_wheel), 0, mr_ttl_unix_ms(q));
+	return queue->times->dated != NULL;
 }
 
 void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue)
 {
-	if (queue->times != NULL)
-		mr_slab_release(q->store, queue->times, (uint32_t)sizeof(*queue->times));
+	if (queue->times == NULL)
+		return;
+	if (queue->times->dated != NULL)
+		mr_slab_release(q->store, queue->times->dated, (uint32_t)sizeof(struct mr_wheel));
+	mr_slab_release(q->store, queue->times, (uint32_t)sizeof(*queue->times));
 	queue->times = NULL;
+}
+
+/* Returns when the wheel by unix time has work, in the time of the queues. */
+static uint64_t dated_due_ms(const struct mr_queues *q, const struct mr_wheel *w)
+{
+	uint64_t due_ms = mr_wheel_due_ms(w), unix_ms = mr_ttl_unix_ms(q);
+	uint64_t left_ms = due_ms > unix_ms ? due_ms - unix_ms : 0;
+
+	return q->now_ms + (left_ms < CLOCK_STEP_MS ? left_ms : CLOCK_STEP_MS);
+}
+
+uint64_t mr_ttl_due_ms(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	uint64_t due_ms, dated_ms;
+
+	if (mr_likely(queue->times == NULL))
+		return UINT64_MAX;
+	due_ms = mr_wheel_due_ms(&queue->times->wheel);
+	if (queue->times->dated == NULL || queue->times->dated->count == 0)
+		return due_ms;
+	dated_ms = dated_due_ms(q, queue->times->dated);
+	return dated_ms < due_ms ? dated_ms : due_ms;
 }
 
 static void add_to_wheel(
@@ -50,6 +100,16 @@ static void add_to_wheel(
 	mr_wheel_at(w, q->now_ms);
 	mr_wheel_add(w, &t->node, ms);
 	mr_queue_timer_set(&q->timers, &queue->timer, mr_wheel_due_ms(w));
+}
+
+static void add_dated(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_time *t, uint64_t unix_ms)
+{
+	struct mr_wheel *w = queue->times->dated;
+
+	mr_wheel_at(w, mr_ttl_unix_ms(q));
+	mr_wheel_add(w, &t->node, unix_ms);
+	mr_queue_timer_set(&q->timers, &queue->timer, dated_due_ms(q, w));
 }
 
 void mr_ttl_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
@@ -80,9 +140,63 @@ void mr_ttl_wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_en
 	struct mr_queue_time *t = mr_entry_time(e);
 	uint64_t due_ms = t->node.due_ms;
 
-	queue->delayed_count++;
-	queue->times->waiting_count++;
-	add_to_wheel(q, queue, t, due_ms < t->ends_ms ? due_ms : t->ends_ms);
+	if (!t->repeats) {
+		queue->delayed_count++;
+		queue->times->waiting_count++;
+	}
+	if (t->ticketed)
+		mr_ticket_add(q, queue, e);
+	if (t->dated)
+		add_dated(q, queue, t, due_ms);
+	else
+		add_to_wheel(q, queue, t, due_ms < t->ends_ms ? due_ms : t->ends_ms);
+}
+
+/* Notes that an entry has left the wheel in which it waited. */
+static void end_wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	if (t->ticketed)
+		mr_ticket_remove(q, queue, e);
+	t->place = MR_TIME_OUT;
+	t->dated = false;
+	if (t->repeats)
+		return;
+	queue->delayed_count--;
+	queue->times->waiting_count--;
+}
+
+void mr_ttl_take_waiting(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	mr_wheel_remove(t->dated ? queue->times->dated : &queue->times->wheel, &t->node);
+	end_wait(q, queue, e);
+}
+
+uint32_t mr_ttl_cancel(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket,
+	uint32_t account, bool *foreign)
+{
+	struct mr_queue_entry *e = mr_ticket_find(q, queue, ticket, NULL), *next;
+	uint32_t count = 0;
+
+	*foreign = false;
+	for (; e != NULL; e = next) {
+		next = mr_ticket_find(q, queue, ticket, e);
+		if (account != 0 && mr_entry_account(e) != account) {
+			*foreign = true;
+			continue;
+		}
+		mr_ttl_take_waiting(q, queue, e);
+		if (mr_entry_time(e)->repeats)
+			mr_schedule_end(q, queue, e);
+		else
+			mr_queue_done(q, queue, e);
+		count++;
+	}
+	mr_count(q->c.stats->queue_cancelled, count);
+	return count;
 }
 
 static void unlink_listed(struct mr_queues *q, struct mr_queue_list *list, struct mr_queue_entry *e)
@@ -128,84 +242,69 @@ void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_ent
 	mr_queue_done(q, queue, e);
 }
 
-/* Handles an entry that the wheel gave out: it is due, or its time is over. */
+/* Handles an entry that a wheel gave out: it is due, or its time is over. */
 static void wheel_gave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	bool over = mr_ttl_left(q, e) == 0;
+	bool over = mr_ttl_left(q, e) == 0, repeats = mr_entry_time(e)->repeats;
 
 	if (mr_entry_time(e)->place == MR_TIME_WAIT) {
-		mr_entry_time(e)->place = MR_TIME_OUT;
-		queue->delayed_count--;
-		queue->times->waiting_count--;
+		end_wait(q, queue, e);
 	} else {
 		unlink_ready(q, queue, e);
 		mr_queue_ready_less(queue, e);
 		queue->apart_count--;
 	}
-	if (over)
+	if (repeats)
+		mr_schedule_fire(q, queue, e);
+	else if (over)
 		mr_ttl_end(q, queue, e);
 	else
 		mr_queue_put(q, queue, e);
-	if (over)
+	if (over || repeats)
 		mr_work(q, END_STEPS);
 }
 
 void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
 {
 	struct mr_wheel_node *n;
+	uint64_t unix_ms;
 
 	while (queue->times != NULL &&
 		(n = mr_wheel_pop(&queue->times->wheel, q->now_ms, &q->work)) != NULL)
 		wheel_gave(q, queue, mr_entry_of_node(n));
+	if (queue->times == NULL || queue->times->dated == NULL || queue->times->dated->count == 0)
+		return;
+	unix_ms = mr_ttl_unix_ms(q);
+	while ((n = mr_wheel_pop(queue->times->dated, unix_ms, &q->work)) != NULL)
+		wheel_gave(q, queue, mr_entry_of_node(n));
 }
 
-/* Without memory for another wheel: moves the entries into the list of garbage one by one. */
-static void discard_one_by_one(struct mr_queues *q, struct mr_queue_times *t)
-{
-	struct mr_wheel_node *n;
-
-	while ((n = mr_wheel_any(&t->wheel)) != NULL) {
-		struct mr_queue_entry *e = mr_entry_of_node(n);
-
-		e->next = q->garbage;
-		q->garbage = e;
-	}
-	memset(t->ready, 0, sizeof(t->ready));
-	t->waiting_count = 0;
-}
-
-/* The lists and heaps need no visit: all of their entries are in the wheel too. The queue keeps a
- * wheel, because entries that are out may come back. */
+/* The lists and heaps need no visit: all of their entries are in the wheel too. */
 void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue)
 {
-	struct mr_queue_times *old = queue->times, *fresh;
+	struct mr_queue_times *t = queue->times;
 
-	queue->delayed_count -= mr_ttl_waiting(queue);
-	if (old == NULL || old->wheel.count == 0)
+	if (t == NULL)
 		return;
-	fresh = times_new(q);
-	if (fresh == NULL) {
-		discard_one_by_one(q, old);
-		return;
-	}
-	old->next = q->garbage_times;
-	q->garbage_times = old;
-	queue->times = fresh;
+	mr_tickets_free(q, queue);
+	mr_schedules_pause(q, queue);
+	q->garbage_nodes = mr_wheel_take_all(&t->wheel, q->garbage_nodes, q->now_ms);
+	if (t->dated != NULL)
+		q->garbage_nodes = mr_wheel_take_all(t->dated, q->garbage_nodes, mr_ttl_unix_ms(q));
+	memset(t->ready, 0, sizeof(t->ready));
+	queue->delayed_count -= t->waiting_count;
+	t->waiting_count = 0;
+	mr_schedules_resume(q, queue);
 }
 
 void mr_ttl_free_some(struct mr_queues *q)
 {
-	struct mr_queue_times *t;
-
-	while ((t = q->garbage_times) != NULL && mr_work_left(q)) {
-		struct mr_wheel_node *n = mr_wheel_any(&t->wheel);
+	while (q->garbage_nodes != 0 && mr_work_left(q)) {
+		struct mr_queue_entry *e = mr_entry_of_ref(q, q->garbage_nodes);
+		uint32_t next = mr_entry_time(e)->node.next;
 
 		mr_work(q, 1);
-		if (n != NULL) {
-			mr_entry_free(q, mr_entry_of_node(n));
-			continue;
-		}
-		q->garbage_times = t->next;
-		mr_slab_release(q->store, t, (uint32_t)sizeof(*t));
+		q->garbage_nodes = next == q->garbage_nodes ? 0 : next;
+		mr_entry_free(q, e);
 	}
 }

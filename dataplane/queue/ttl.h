@@ -25,10 +25,14 @@ void mr_ttl_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_ent
  * budget goes. */
 void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue);
 /* Returns when mr_ttl_expire has work; UINT64_MAX: never. */
-static inline uint64_t mr_ttl_due_ms(const struct mr_queue *queue)
+uint64_t mr_ttl_due_ms(const struct mr_queues *q, const struct mr_queue *queue);
+/* Returns the time of the system's clock; 0: there is none. */
+static inline uint64_t mr_ttl_unix_ms(const struct mr_queues *q)
 {
-	return queue->times == NULL ? UINT64_MAX : mr_wheel_due_ms(&queue->times->wheel);
+	return q->c.ops->unix_ms == NULL ? 0 : q->c.ops->unix_ms(q->c.arg);
 }
+/* Makes the queue ready for entries that wait for a time of day; false: no memory. */
+bool mr_ttl_prepare_dated(struct mr_queues *q, struct mr_queue *queue);
 /* Puts an entry into the wheel until it is due. */
 void mr_ttl_wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Returns the number of entries that are not due yet. */
@@ -36,7 +40,14 @@ static inline uint64_t mr_ttl_waiting(const struct mr_queue *queue)
 {
 	return queue->times == NULL ? 0 : queue->times->waiting_count;
 }
-/* Hands all of the queue's entries that are in the wheel over to be freed. */
+/* Takes a waiting entry out of the wheel, and out of the table of tickets. */
+void mr_ttl_take_waiting(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Removes the waiting entries with the ticket; returns how many. Those of other accounts stay,
+ * unless `account` is 0: *foreign. */
+uint32_t mr_ttl_cancel(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket,
+	uint32_t account, bool *foreign);
+/* Hands all of the queue's entries that are in wheels over to be freed, but for those of
+ * schedules. */
 void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue);
 /* Frees entries that were handed over, as far as the call's work reaches. */
 void mr_ttl_free_some(struct mr_queues *q);

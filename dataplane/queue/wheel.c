@@ -235,18 +235,19 @@ struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t
 	return NULL;
 }
 
-struct mr_wheel_node *mr_wheel_any(struct mr_wheel *w)
+uint32_t mr_wheel_take_all(struct mr_wheel *w, uint32_t rest, uint64_t now_ms)
 {
-	unsigned level = first_level(w), digit;
-	struct mr_wheel_node *n;
+	for (unsigned level = 0; level < MR_WHEEL_LEVELS; level++) {
+		for (uint64_t used = w->used[level]; used != 0; used &= used - 1) {
+			struct mr_wheel_slot *slot = &w->slots[level][__builtin_ctzll(used)];
 
-	if (level == MR_WHEEL_LEVELS)
-		return NULL;
-	digit = (unsigned)__builtin_ctzll(w->used[level]);
-	n = node_of(w, w->slots[level][digit].first);
-	unlink_first(w, level, digit);
-	w->count--;
-	return n;
+			if (rest != 0)
+				node_of(w, slot->last)->next = rest;
+			rest = slot->first;
+		}
+	}
+	mr_wheel_init(w, w->base, w->offset, now_ms);
+	return rest;
 }
 
 uint64_t mr_wheel_due_ms(const struct mr_wheel *w)

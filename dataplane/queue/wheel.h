@@ -54,10 +54,11 @@ static inline bool mr_wheel_has(const struct mr_wheel_node *n)
 	return n->next != 0;
 }
 
-/* Advances an empty wheel to now_ms: nodes that are added later move less. */
+/* Sets an empty wheel to now_ms: nodes that are added later move less, and a clock may have stepped
+ * back. */
 static inline void mr_wheel_at(struct mr_wheel *w, uint64_t now_ms)
 {
-	if (w->count > 0 || now_ms <= w->now_ms)
+	if (w->count > 0 || now_ms == w->now_ms)
 		return;
 	w->now_ms = now_ms;
 	w->moving = 0;
@@ -70,8 +71,9 @@ void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n);
 /* Takes out and returns the next node that is due at now_ms; NULL: there is none, or *budget is
  * used up. Each node that leaves or moves to a lower level takes one of *budget. */
 struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t *budget);
-/* Takes out and returns some node, whatever its time; NULL: the wheel is empty. */
-struct mr_wheel_node *mr_wheel_any(struct mr_wheel *w);
+/* Takes out all nodes, and returns the number of the first of a chain of them: each node's `next`
+ * is the next number, or its own at the end. The chain goes on with `rest`, if that is not 0. */
+uint32_t mr_wheel_take_all(struct mr_wheel *w, uint32_t rest, uint64_t now_ms);
 /* Returns a time at which mr_wheel_pop has work, no later than the first node's; UINT64_MAX: the
  * wheel is empty. */
 uint64_t mr_wheel_due_ms(const struct mr_wheel *w);

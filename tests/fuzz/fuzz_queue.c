@@ -190,6 +190,7 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 			.prefetch = number % 8,
 			.weight = number,
 			.count = number,
+			.ticket = number % 8,
 			.options = ref,
 			.edits = number % 8 == 7 ? KEYED
 				 : which % 4 == 3
@@ -267,7 +268,9 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 		.at_ms = sort & 16 ? w->unix_ms + sort * 64u - 4096 : 0,
 		.key = sort % 3,
 		.priority = sort % 13,
-		.reserved32 = sort == 255,
+		.repeat = sort >> 4 == 5 ? sort % 4 : 0,
+		.ticket_high = sort == 255,
+		.ticket_low = sort & 32 ? sort % 8 : 0,
 	};
 	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options);
 	uint8_t *body;
@@ -384,7 +387,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation < 160)
 		settle(w, in, a);
 	else if (operation < 200)
-		(void)command(w, a[2] % 14, a[0], a[1], a[3]);
+		(void)command(w, a[2] % 18, a[0], a[1], a[3]);
 	else if (operation < 210)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)

@@ -40,14 +40,17 @@ ended() {
 verbs_with_json() {
 	"$millrace" completion bash | sed -nE "s/^\t([a-z]+)\) words='.*--json( .*|)' ;;\$/\1/p" | tr '\n' ' '
 }
+# actions_of VERB: its actions, from the usage line; many are in the details only, at the beginnings of lines.
+actions_of() {
+	"$millrace" help "$1" | sed -nE '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' | tr '|' ' '
+	"$millrace" help "$1" | sed -nE '/^Usage: .* ACTION /,/^Options:/s/^([a-z]+(, [a-z]+)*)(  .*)?$/\1/p' | tr -d ,
+}
 # actions_with_json VERB...: "queue show", "queue peek" and so on, of the verbs that have actions, each on a line.
 actions_with_json() {
 	local verb action
 
 	for verb; do
-		# A usage line without room for many actions says ACTION, and the text below it begins with each.
-		for action in $("$millrace" help "$verb" | sed -nE -e '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' \
-			-e '/^Usage: .* ACTION /,/^Options/s/^([a-z]+)  +[a-z].*/\1/p' | tr '|' ' '); do
+		for action in $(actions_of "$verb"); do
 			printf '%s %s\n' "$verb" "$action"
 		done
 	done
@@ -171,6 +174,12 @@ take_both subjects subjects
 take queue#bind queue unbind jobs bound.too
 take queue#bind queue unbind "q$odd" --all
 take queue#bind queue unbind jobs --all
+take_both push push jobs.later x --delay 1h --ticket 281474976710655
+take queue#cancel queue cancel jobs.later 281474976710655
+take push push jobs.later tick --every 1h --ticket 1
+take push push jobs.later "$odd" --cron '0 8 * * *' --ticket 2
+take_both queue#schedules queue schedules jobs.later
+take queue#cancel queue unschedule jobs.later 1
 take queue#show queue show "q$odd"
 take_both queues queues
 take_both queues queues --watch -n 1 --interval 20

@@ -51,20 +51,7 @@ wait_for "it ends" has_expired t.a 2
 expect_equal "dead letters" "$(show t.a dead_ready)" 1
 expect_equal "not counted as discarded" "$(counter drop_expired)" 3
 
-say "a delayed message comes when it is due, one for a time that has passed at once"
-"$millrace" push t.f later --delay 500ms
-"$millrace" push t.f today --at 2020-01-01T00:00:00+01:00
-expect_equal "not due yet" "$(show t.f delayed)" 1
-expect_equal "in order" "$("$millrace" pull t.f -n 2 --raw)" $'today\nlater'
-"$millrace" push t.f future --at "$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)"
-expect_equal "not due yet" "$(show t.f delayed)" 1
-"$millrace" queue purge t.f --force
-expect_equal "purged" "$(show t.f delayed)" 0
-
 say "what is wrong is said"
-expect_status 2 "$millrace" push t.f x --at tomorrow
-expect_match "the form" "$errors" '2026-12-01T08:00:00Z'
-expect_status 2 "$millrace" push t.f x --at 2026-12-01T08:00:00Z --delay 1s
 expect_status 2 "$millrace" queue edit t.a when_expired=never
 expect_match "the choices" "$errors" 'discard'
 expect_status 2 "$millrace" push t.a x --ttl 0

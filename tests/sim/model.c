@@ -297,6 +297,26 @@ static void check_single(const struct message *m, uint64_t session, uint64_t now
 	}
 }
 
+/* A message for a time of day follows the steps of the bus's clock. */
+static bool delay_over(const struct message *m, uint64_t now_ms)
+{
+	return now_ms >= m->since_ms ||
+	       (m->at_ms != 0 && m->ttl_ms == 0 && m->since_ms == m->due_ms &&
+		       bus_unix_ms() >= m->at_ms);
+}
+
+void model_clock_steps(void)
+{
+	uint64_t now_ms = bus_queues_ms();
+
+	for (uint32_t i = 1; i < messages_count; i++) {
+		struct message *m = &messages[i];
+
+		if (m->state == PUT_OFF && delay_over(m, now_ms) && now_ms < m->since_ms)
+			m->since_ms = m->due_ms = now_ms;
+	}
+}
+
 static void check_sendable(const struct message *m, uint64_t now_ms)
 {
 	model_check(!model_too_old(m, now_ms, SLACK_MS), m, "sent, though it is too old");
@@ -304,7 +324,7 @@ static void check_sendable(const struct message *m, uint64_t now_ms)
 	switch (m->state) {
 	case READY:
 	case DOUBT: break;
-	case PUT_OFF: model_check(now_ms >= m->since_ms, m, "sent before its delay is over"); break;
+	case PUT_OFF: model_check(delay_over(m, now_ms), m, "sent before its delay is over"); break;
 	case OUT:
 		model_check(bus_session_of(m->session) == NULL || timed_out(m, now_ms, 0), m,
 			"sent to a second consumer, while the first has it");
@@ -384,7 +404,7 @@ void model_taken(uint32_t number)
 	if (model_has_delay(m)) {
 		m->state = PUT_OFF;
 		m->since_ms = m->due_ms;
-		if (m->due_ms > m->taken_ms)
+		if (m->due_ms > m->taken_ms && m->at_ms == 0)
 			m->taken_ms = m->due_ms;
 	}
 }

@@ -64,6 +64,8 @@ uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
 uint32_t model_ttl_ms(uint32_t number);
 /* Sets the delay of a message that was not pushed yet: a time from the receipt, or Unix time. */
+/* The bus's clock is about to step: what it has reached stays due. */
+void model_clock_steps(void);
 void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms);
 uint32_t model_delay_ms(uint32_t number);
 uint64_t model_at_ms(uint32_t number);

@@ -161,6 +161,7 @@ static void freeze_some(void)
 /* The clock of Unix time is set forward or back. */
 static void step_clock(void)
 {
+	model_clock_steps();
 	bus.clock_ms = (int64_t)world_draw(4000) - 2000;
 	world_trace("bus: its clock is %d ms ahead", (int)bus.clock_ms);
 }

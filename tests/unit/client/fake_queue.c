@@ -99,20 +99,21 @@ uint32_t fake_queue_open(struct bus *b, struct bus_session *s, struct mrf_table 
 	if (consume)
 		add_consumer(b, q, s, t);
 	*type = MRF_CLIENT_BODY_QUEUE_RESPONSE;
-	return mrf_queue_response_write(
-		out, &(struct mrf_queue_response){.queue = q->target.number,
-			     .window = b->queues.window != 0 ? b->queues.window : WINDOW_DEFAULT,
-			     .heartbeat_ms = 1000,
-			     .missed_max = 3,
-			     .ack_timeout_ms = b->queues.ack_timeout_ms,
-			     .max_deliver = 5,
-			     .consume_options = b->queues.older ? 0 : UINT32_MAX,
-			     .settle_options = b->queues.older ? 0 : MRF_SETTLE_OPTION_ERROR,
-			     .push_options = b->queues.older
-						     ? 0
-						     : MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
-							       MRF_PUSH_OPTION_KEY |
-							       MRF_PUSH_OPTION_PRIORITY});
+	return mrf_queue_response_write(out,
+		&(struct mrf_queue_response){.queue = q->target.number,
+			.window = b->queues.window != 0 ? b->queues.window : WINDOW_DEFAULT,
+			.heartbeat_ms = 1000,
+			.missed_max = 3,
+			.ack_timeout_ms = b->queues.ack_timeout_ms,
+			.max_deliver = 5,
+			.consume_options = b->queues.older ? 0 : UINT32_MAX,
+			.settle_options = b->queues.older ? 0 : MRF_SETTLE_OPTION_ERROR,
+			.push_options =
+				b->queues.older
+					? 0
+					: MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
+						  MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY |
+						  MRF_PUSH_OPTION_TICKET | MRF_PUSH_OPTION_REPEAT});
 }
 
 static void release(struct fake_queue *q, struct fake_consumer *consumer)

@@ -451,6 +451,82 @@ static void best_effort_may_have_a_time_to_live(void **state)
 	bus_unlock(&f->bus);
 }
 
+static void ticket_and_repetition_are_in_the_options(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_queues *seen = &f->bus.queues;
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	uint64_t ticket = mr_queue_ticket(q);
+	struct mr_push push = {.payload = "job", .bytes = 3, .delay_ms = 9, .ticket = ticket};
+
+	assert_true(ticket > 0 && ticket < 1ull << 48);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->options.ticket_high, ticket >> 32);
+	assert_int_equal(seen->options.ticket_low, (uint32_t)ticket);
+	assert_int_equal(seen->options.repeat, MRF_PUSH_REPEAT_NONE);
+	bus_unlock(&f->bus);
+	push = (struct mr_push){.every_ms = 100, .ticket = 7};
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->options.repeat, MRF_PUSH_REPEAT_EVERY);
+	assert_int_equal(seen->options.delay_ms, 100);
+	bus_unlock(&f->bus);
+}
+
+static void cron_is_a_header_before_those_of_the_message(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_queues *seen = &f->bus.queues;
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+	struct mr_push push = {.payload = "job", .bytes = 3, .cron = "0 8 * * 1", .ticket = 7};
+
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_int_equal(seen->options.repeat, MRF_PUSH_REPEAT_CRON);
+	assert_string_equal(
+		seen->behind_options, "NATS/1.0\r\nMillrace-Cron: 0 8 * * 1\r\n\r\njob");
+	bus_unlock(&f->bus);
+	push.headers = "NATS/1.0\r\na: b\r\n\r\n";
+	push.header_bytes = strlen(push.headers);
+	assert_int_equal(mr_push_with(q, &push, NULL), 0);
+	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
+	bus_lock(&f->bus);
+	assert_string_equal(
+		seen->behind_options, "NATS/1.0\r\nMillrace-Cron: 0 8 * * 1\r\na: b\r\n\r\njob");
+	bus_unlock(&f->bus);
+	push.headers = "a: b";
+	push.header_bytes = 4;
+	assert_int_equal(mr_push_with(q, &push, NULL), -EINVAL);
+}
+
+static void bad_repetitions_are_refused(void **state)
+{
+	static const struct mr_push bad[] = {
+		{.ticket = 7},
+		{.ticket = 1ull << 48, .delay_ms = 1},
+		{.every_ms = 1000},
+		{.every_ms = 99, .ticket = 7},
+		{.every_ms = 1000, .ticket = 7, .delay_ms = 1},
+		{.every_ms = 1000, .ticket = 7, .at_ms = 1},
+		{.every_ms = 1000, .ticket = 7, .cron = "0 8 * * *"},
+		{.cron = "0 8 * * *"},
+		{.cron = "0 0 30 2 *", .ticket = 7},
+		{.every_ms = 1000, .ticket = 7, .reserved32 = 1},
+	};
+	struct fixture *f = *state;
+	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, NULL);
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(mr_push_with(q, &bad[i], NULL), -EINVAL);
+	assert_int_equal(mr_push_with(q, &bad[8], NULL), -EINVAL);
+	assert_non_null(strstr(mr_error(f->client), "never comes"));
+	assert_int_equal(f->bus.queues.with_options, 0);
+}
+
 static void older_bus_gets_no_time_to_live(void **state)
 {
 	struct fixture *f = *state;
@@ -512,6 +588,9 @@ int main(void)
 		TEST(push_with_a_key_has_it_as_a_header_too),
 		TEST(priorities_with_a_name_need_no_option),
 		TEST(best_effort_may_have_a_time_to_live),
+		TEST(ticket_and_repetition_are_in_the_options),
+		TEST(cron_is_a_header_before_those_of_the_message),
+		TEST(bad_repetitions_are_refused),
 		TEST(older_bus_gets_no_time_to_live),
 		TEST(kept_push_with_a_time_to_live_fails_at_an_older_bus),
 	};

@@ -80,12 +80,20 @@ static void hold(void *arg, enum mr_queue_held what, uint64_t index, uint64_t of
 	r->held[what] = of;
 }
 
+static uint64_t unix_ms(void *arg)
+{
+	const struct rig *r = arg;
+
+	return (uint64_t)((int64_t)(RIG_UNIX_MS + r->now_ms) + r->stepped);
+}
+
 static const struct mr_queue_ops ops = {.send = send,
 	.lives = lives,
 	.heard_ms = heard_ms,
 	.room = room,
 	.peer = peer,
-	.hold = hold};
+	.hold = hold,
+	.unix_ms = unix_ms};
 
 static const struct mrf_queue_options queue_options = {
 	.policy = MRF_QUEUE_POLICY_ROUND_ROBIN,
@@ -227,6 +235,7 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .match_older_ms = r->match.older_ms,
 				  .match_first = r->match.first,
 				  .dead_letter = mrf_str(r->dead_letter),
+				  .ticket = r->ticket,
 			  });
 }
 

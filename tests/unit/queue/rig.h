@@ -23,6 +23,7 @@
 #define RIG_SESSIONS 80
 #define RIG_SENT_MAX 65536
 #define RIG_BODY_MAX 256
+#define RIG_UNIX_MS  1796083200000u /* 2026-12-01 00:00:00 */
 
 /* A message of the engine to a session. */
 struct rig_sent {
@@ -67,6 +68,8 @@ struct rig {
 		uint64_t older_ms;
 		uint32_t first;
 	} match;
+	uint64_t ticket;  /* for Withdraw */
+	int64_t stepped;  /* by the system's clock, which is RIG_UNIX_MS at now_ms 0 */
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */
 	struct {

@@ -353,7 +353,7 @@ static void expect_refused(const struct rig_push *p, enum mrf_status_code status
 
 static void malformed_options_are_refused(void **state)
 {
-	const struct mrf_push_options good = {.ttl_ms = 5}, unknown = {.ttl_ms = 5, .reserved8 = 1};
+	const struct mrf_push_options good = {.ttl_ms = 5}, unknown = {.ttl_ms = 5, .repeat = 9};
 	uint32_t service = rig_make_service(&r, "service");
 	struct mr_message_view m = {
 		.header = {.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS,

@@ -205,19 +205,29 @@ static void nodes_that_are_added_while_a_slot_moves_leave_in_time(void **state)
 	assert_int_equal(w.count, 0);
 }
 
-static void any_empties_the_wheel(void **state)
+static void all_leave_in_one_chain(void **state)
 {
-	struct mr_wheel_node *n;
+	uint32_t number;
 	unsigned count = 0;
 
 	(void)state;
 	begin(0);
-	for (unsigned i = 0; i < 500; i++)
+	for (unsigned i = 0; i < 300; i++)
 		add(i, random_bits() >> 30);
-	while ((n = mr_wheel_any(&w)) != NULL)
-		count++;
-	assert_int_equal(count, 500);
+	number = mr_wheel_take_all(&w, 0, 7);
+	for (unsigned i = 300; i < 500; i++)
+		add(i, random_bits() >> 30);
+	number = mr_wheel_take_all(&w, number, 9);
+	assert_int_equal(w.count, 0);
 	assert_int_equal(mr_wheel_due_ms(&w), UINT64_MAX);
+	for (uint32_t next = number; next != 0; count++) {
+		struct mr_wheel_node *n = &chunks[(next - 1) / (sizeof(chunks[0]) / 16)].node;
+
+		number = next;
+		next = n->next == number ? 0 : n->next;
+		n->next = 0;
+	}
+	assert_int_equal(count, 500);
 }
 
 int main(void)
@@ -229,7 +239,7 @@ int main(void)
 		cmocka_unit_test(random_adds_and_removes_agree_with_a_list),
 		cmocka_unit_test(a_small_budget_only_delays),
 		cmocka_unit_test(nodes_that_are_added_while_a_slot_moves_leave_in_time),
-		cmocka_unit_test(any_empties_the_wheel),
+		cmocka_unit_test(all_leave_in_one_chain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cron: times that repeat, as five fields: minute, hour, day of the month, month, day of the week.
+ *
+ *   0 8 * * 1-5             at 08:00 UTC from Monday to Friday
+ *   0,30 9-17 * * * +0100  each half hour from 9 to 17:30, one hour ahead of UTC
+ *
+ * A field is a list of `*`, N, N-M, each with /STEP if wanted; months and days of the week have
+ * English names of three letters too, and Sunday is 0 or 7. If both the day of the month and that
+ * of the week are restricted, either suffices, as crontab(5) says. A sixth field is the time zone:
+ * UTC, or an offset +HHMM. The clock of the zone has no daylight saving time.
+ *
+ * Owns      Nothing.
+ * Threads   Any.
+ * Units     Milliseconds since 1970 UTC.
+ */
+#ifndef MILLRACE_BASE_CRON_H
+#define MILLRACE_BASE_CRON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MR_CRON_BYTES_MAX 255u
+#define MR_CRON_NEVER     UINT64_MAX
+
+struct mr_cron {
+	uint64_t minutes; /* a bit for each value, of the other fields too */
+	uint32_t hours;
+	uint32_t days;
+	uint16_t months;
+	uint8_t week_days;
+	uint8_t either; /* a day of the month or of the week suffices */
+	int32_t offset_s;
+};
+
+/* Reads the text. NULL, or what is wrong with it: also if its time never comes. */
+const char *mr_cron_parse(const char *text, size_t bytes, struct mr_cron *out);
+/* Returns the first time after `now_ms`; MR_CRON_NEVER: there is none within eight years. */
+uint64_t mr_cron_next(const struct mr_cron *c, uint64_t now_ms);
+
+#endif

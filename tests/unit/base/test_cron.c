@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Times that repeat, against times that were looked up in a calendar. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "lib/base/cron.h"
+
+static uint64_t unix_ms(const char *text)
+{
+	struct tm t = {0};
+
+	assert_non_null(strptime(text, "%Y-%m-%d %H:%M:%S", &t));
+	return (uint64_t)timegm(&t) * 1000;
+}
+
+static void expect(const char *expression, const char *now, const char *next)
+{
+	struct mr_cron c;
+
+	assert_null(mr_cron_parse(expression, strlen(expression), &c));
+	assert_int_equal(mr_cron_next(&c, unix_ms(now)), unix_ms(next));
+}
+
+static void expect_wrong(const char *expression, const char *text)
+{
+	struct mr_cron c;
+	const char *why = mr_cron_parse(expression, strlen(expression), &c);
+
+	assert_non_null(why);
+	assert_non_null(strstr(why, text));
+}
+
+static void next_time_is_the_first_that_fits(void **state)
+{
+	(void)state;
+	expect("* * * * *", "2026-12-01 08:00:00", "2026-12-01 08:01:00");
+	expect("* * * * *", "2026-12-31 23:59:59", "2027-01-01 00:00:00");
+	expect("0 8 * * *", "2026-12-01 08:00:00", "2026-12-02 08:00:00");
+	expect("0 8 * * *", "2026-12-01 07:59:59", "2026-12-01 08:00:00");
+	expect("*/15 9-17 * * *", "2026-12-01 17:45:00", "2026-12-02 09:00:00");
+	expect("5/20 * * * *", "2026-12-01 08:06:00", "2026-12-01 08:25:00");
+	expect("30 6,18 1 * *", "2026-12-01 06:30:00", "2026-12-01 18:30:00");
+	expect("0 0 31 * *", "2026-12-31 00:00:00", "2027-01-31 00:00:00");
+	expect("0 0 31 * *", "2027-01-31 00:00:00", "2027-03-31 00:00:00");
+	expect("0 0 1 jan *", "2026-12-01 00:00:00", "2027-01-01 00:00:00");
+}
+
+static void day_of_the_week_and_of_the_month(void **state)
+{
+	(void)state;
+	/* 1 December 2026 is a Tuesday. */
+	expect("0 8 * * 1-5", "2026-12-04 08:00:00", "2026-12-07 08:00:00");
+	expect("0 8 * * mon-fri", "2026-12-04 08:00:00", "2026-12-07 08:00:00");
+	expect("0 8 * * 7", "2026-12-01 00:00:00", "2026-12-06 08:00:00");
+	expect("0 8 * * sun", "2026-12-01 00:00:00", "2026-12-06 08:00:00");
+	/* Either suffices if both are restricted. */
+	expect("0 8 13 * fri", "2026-12-05 00:00:00", "2026-12-11 08:00:00");
+	expect("0 8 13 * fri", "2026-12-12 00:00:00", "2026-12-13 08:00:00");
+}
+
+static void leap_years_are_known(void **state)
+{
+	(void)state;
+	expect("0 0 29 2 *", "2026-12-01 00:00:00", "2028-02-29 00:00:00");
+	expect("0 0 29 2 *", "2096-02-29 00:00:00", "2104-02-29 00:00:00");
+	expect("0 0 29 feb *", "1999-12-31 00:00:00", "2000-02-29 00:00:00");
+}
+
+static void zone_shifts_the_clock(void **state)
+{
+	(void)state;
+	expect("0 8 * * * +0100", "2026-12-01 00:00:00", "2026-12-01 07:00:00");
+	expect("0 0 1 * * +05:30", "2026-12-01 00:00:00", "2026-12-31 18:30:00");
+	expect("0 20 * * mon -0800", "2026-12-01 00:00:00", "2026-12-01 04:00:00");
+	expect("0 8 * * * UTC", "2026-12-01 00:00:00", "2026-12-01 08:00:00");
+	expect("  0 8 * * *  Z ", "2026-12-01 00:00:00", "2026-12-01 08:00:00");
+}
+
+/* Each day of 40 years against the C library. */
+static void days_agree_with_the_library(void **state)
+{
+	uint64_t now = unix_ms("1999-12-30 12:00:00");
+	struct mr_cron c;
+
+	(void)state;
+	assert_null(mr_cron_parse("0 0 * * *", 9, &c));
+	for (unsigned i = 0; i < 40 * 365; i++) {
+		uint64_t next = mr_cron_next(&c, now);
+		time_t seconds = (time_t)(next / 1000);
+		char day[16], month[32];
+		struct tm t;
+		struct mr_cron same;
+
+		assert_int_equal(next - now, i == 0 ? 43200000 : 86400000);
+		assert_non_null(gmtime_r(&seconds, &t));
+		assert_true(strftime(day, sizeof(day), "0 0 %d %m *", &t) > 0);
+		assert_true(strftime(month, sizeof(month), "0 0 * %m %w", &t) > 0);
+		assert_null(mr_cron_parse(day, strlen(day), &same));
+		assert_int_equal(mr_cron_next(&same, next - 1), next);
+		assert_null(mr_cron_parse(month, strlen(month), &same));
+		assert_int_equal(mr_cron_next(&same, next - 1), next);
+		now = next;
+	}
+}
+
+static void what_is_wrong_is_said(void **state)
+{
+	(void)state;
+	expect_wrong("", "five fields");
+	expect_wrong("* * * *", "five fields");
+	expect_wrong("60 * * * *", "minute");
+	expect_wrong("-1 * * * *", "minute");
+	expect_wrong("* 24 * * *", "hour");
+	expect_wrong("* * 0 * *", "day of the month");
+	expect_wrong("* * 32 * *", "day of the month");
+	expect_wrong("* * * 13 *", "month");
+	expect_wrong("* * * * 8", "week");
+	expect_wrong("*/0 * * * *", "minute");
+	expect_wrong("5-1 * * * *", "minute");
+	expect_wrong("1,,2 * * * *", "minute");
+	expect_wrong("1x * * * *", "minute");
+	expect_wrong("0 8 * * * Europe/Berlin", "time zone");
+	expect_wrong("0 8 * * * +1500", "time zone");
+	expect_wrong("0 8 * * * +0160", "time zone");
+	expect_wrong("0 8 * * * * *", "time zone");
+}
+
+static void time_that_never_comes_is_refused(void **state)
+{
+	(void)state;
+	expect_wrong("0 0 30 2 *", "never");
+	expect_wrong("0 0 31 4,6,9,11 *", "never");
+	/* Any Monday suffices. */
+	expect("0 0 30 2 mon", "2026-12-01 00:00:00", "2027-02-01 00:00:00");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(next_time_is_the_first_that_fits),
+		cmocka_unit_test(day_of_the_week_and_of_the_month),
+		cmocka_unit_test(leap_years_are_known),
+		cmocka_unit_test(zone_shifts_the_clock),
+		cmocka_unit_test(days_agree_with_the_library),
+		cmocka_unit_test(what_is_wrong_is_said),
+		cmocka_unit_test(time_that_never_comes_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
