@@ -61,7 +61,7 @@ messages_max|messages_max: needs a value
 messages_max=0|messages_max=0: .*1 to [0-9]*; or none
 ack_timeout=1|ack_timeout=1: .*10 to 86400000 ms
 max_deliver=70000|1 to 65535
-when_full=refused|expected wait, refuse; did you mean refuse
+when_full=refused|expected wait, refuse, drop-oldest, dead-letter; did you mean refuse
 breaker_reset=1s|only services have a circuit breaker
 |edit: needs an option
 END

@@ -87,6 +87,9 @@ static void padding_of_release_0_1_may_have_any_content(void **state)
 	assert_int_equal((mr_queue_open)(f->client, "q", &push, &q), 0);
 	mr_queue_close(q);
 	/* A program of today has set these fields. */
+	push.key_from = NULL;
+	push.queue.when_expired = 0;
+	push.queue.single_active = 0;
 	assert_int_equal(mr_queue_open(f->client, "q", &push, &q), -EINVAL);
 	assert_non_null(strstr(mr_error(f->client), "reserved"));
 }

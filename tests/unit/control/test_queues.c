@@ -242,7 +242,7 @@ static void refusals_of_the_worker_reach_the_client(void **state)
 
 static void requests_that_make_no_sense_are_refused_here(void **state)
 {
-	const struct mrf_queue_options policy = {.policy = 6}, full = {.when_full = 5};
+	const struct mrf_queue_options policy = {.policy = 7}, full = {.when_full = 5};
 	char name[253];
 
 	(void)state;

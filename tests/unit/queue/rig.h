@@ -22,7 +22,7 @@
 
 #define RIG_SESSIONS 80
 #define RIG_SENT_MAX 65536
-#define RIG_BODY_MAX 256
+#define RIG_BODY_MAX 512u
 #define RIG_UNIX_MS  1796083200000u /* 2026-12-01 00:00:00 */
 
 /* A message of the engine to a session. */

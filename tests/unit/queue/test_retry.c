@@ -390,9 +390,9 @@ static void error_text_is_cut_and_made_safe(void **state)
 	strcat(expected, "\r\n");
 	push(q, "a");
 	s = rejected(q, block);
-	assert_int_equal(s->view.header_bytes > RIG_BODY_MAX, true);
-	assert_memory_equal(
-		s->body + s->view.header_bytes - s->view.header_bytes, "NATS/1.0\r\n", 10);
+	assert_true(s->view.header_bytes > 256);
+	assert_memory_equal(s->body, "NATS/1.0\r\n", 10);
+	assert_true(has(s, expected));
 	assert_int_equal(s->view.header_bytes,
 		sizeof("NATS/1.0\r\nMillrace-Dead-Reason: rejected\r\nMillrace-Dead-Queue: "
 		       "work\r\nMillrace-Dead-Count: 1\r\n\r\n") -

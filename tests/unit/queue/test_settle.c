@@ -132,7 +132,7 @@ static void message_delivered_too_often_is_a_dead_letter(void **state)
 	assert_true(has(s, "NATS/1.0\r\n"));
 	assert_true(has(s, "Millrace-Dead-Reason: max-deliver\r\n"));
 	assert_true(has(s, "Millrace-Dead-Queue: work\r\n"));
-	assert_true(has(s, "Millrace-Dead-Count: 3\r\n\r\n"));
+	assert_true(has(s, "Millrace-Dead-Count: 3\r\nMillrace-Dead-Time: "));
 	assert_memory_equal(s->view.payload, "a", 1);
 	assert_int_equal(r.stats.queue_dead, 1);
 }
@@ -177,7 +177,8 @@ static void rejected_message_is_a_dead_letter_with_its_headers(void **state)
 	assert_non_null(s);
 	assert_true(begins(s,
 		"NATS/1.0\r\nMillrace-Dead-Reason: rejected\r\nMillrace-Dead-Queue: work\r\n"
-		"Millrace-Dead-Count: 1\r\nColour: red\r\n\r\n"));
+		"Millrace-Dead-Count: 1\r\nMillrace-Dead-Time: "));
+	assert_true(has(s, "Z\r\nColour: red\r\n\r\n"));
 }
 
 /* Pushes a message with these headers, rejects it, and takes it from the dead letters. */
