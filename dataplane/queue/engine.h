@@ -113,7 +113,7 @@ struct mr_queue_consumer {
 	uint32_t prefetch_asked;
 	uint32_t arrived; /* order of arrival, for a queue with one active consumer */
 	uint32_t rate;    /* thousandths of a message a second; 0: no limit */
-	uint64_t tokens;  /* of its rate, in millionths of a message */
+	uint64_t tokens;  /* its rate allows these, in millionths of a message */
 	uint64_t tokens_ms;
 	uint32_t bytes_max; /* 0: no limit */
 	uint64_t
@@ -140,7 +140,7 @@ struct mr_queue_breaker {
 	uint8_t state;       /* enum mrf_breaker_state */
 };
 
-/* What a purge, or the removal of its queue, has left to do (purge.c). */
+/* The rest of a purge, or of the removal of its queue (purge.c). */
 struct mr_queue_purge {
 	struct mr_queue *next; /* list of the queues with such work */
 	struct mr_queue_list calls;

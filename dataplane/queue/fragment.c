@@ -185,7 +185,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	}
 	if (options != NULL && mr_options_has_time(options)) {
 		facts.entry_flags |= MR_ENTRY_TIME;
-		/* What repeats must fit one message: it is copied in one step. */
+		/* A message that repeats must fit one message: it is copied in one step. */
 		*status = options->repeat != MRF_PUSH_REPEAT_NONE
 				  ? (uint32_t)MRF_STATUS_CODE_BAD
 				  : mr_options_prepare(q, queue, options);

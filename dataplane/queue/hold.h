@@ -43,7 +43,7 @@ enum mr_consumer_hold {
 	MR_HOLD_BYTES = 64,
 };
 
-/* What a ConsumeRequest asks for. */
+/* The wishes of a ConsumeRequest. */
 struct mr_consumer_wish {
 	uint64_t session;
 	uint32_t subscription;

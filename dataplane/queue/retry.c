@@ -20,7 +20,7 @@ static uint32_t backed_off(const struct mrf_queue_options *o, unsigned attempts)
 	return (uint32_t)(delay < max ? delay : max);
 }
 
-/* The same stream of random bits as that of the heaps: no client knows them. */
+/* Random bits from the stream of the heaps: no client knows them. */
 static uint64_t random_below(struct mr_queues *q, uint64_t end)
 {
 	q->random ^= q->random << 13;
