@@ -480,8 +480,8 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 }
 
 /* Delivers the next entry of the queue. False: the consumer cannot take it now. */
-static bool deliver_entry(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
-	struct mr_queue_entry *e)
+MR_ALWAYS_INLINE bool deliver_entry(struct mr_queues *q, struct mr_queue *queue,
+	struct mr_queue_consumer *c, struct mr_queue_entry *e)
 {
 	uint32_t fragment_bytes = fragment_bytes_for(q, c->session, e);
 	struct mr_queue_delivery *d = NULL;
@@ -571,8 +571,9 @@ static inline bool drop_unwanted(
 	return false;
 }
 
-/* The same for a queue that goes by keys. */
-static void run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
+/* Delivers from a queue that goes by keys. */
+static void __attribute__((noinline))
+run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
 {
 	struct mr_queue_consumer *c;
 	struct mr_queue_entry *e;
