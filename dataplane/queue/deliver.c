@@ -129,7 +129,7 @@ static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
 }
 
 /* A purge has taken the delayed deliveries out of the queue's list and count. */
-static void end_delayed(struct mr_queues *q, struct mr_queue_delivery *d)
+static void __attribute__((noinline)) end_delayed(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
 

@@ -100,13 +100,20 @@ void mr_entry_free_fragments(struct mr_queues *q)
 	q->garbage_fragments = release_fragments(q, q->garbage_fragments, max);
 }
 
-void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
+/* Frees the chain of fragments, and takes the entry off its account. */
+static void __attribute__((noinline)) free_parts(struct mr_queues *q, struct mr_queue_entry *e)
 {
-	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
+	if (e->flags & MR_ENTRY_OWNED)
 		mr_share_less(
 			&q->limits.accounts, mr_entry_owner(e)->account, mr_entry_owner(e)->bytes);
-	if (mr_unlikely((e->flags & MR_ENTRY_CHAIN) != 0))
+	if (e->flags & MR_ENTRY_CHAIN)
 		free_chain(q, mr_entry_body(e));
+}
+
+void mr_entry_free(struct mr_queues *q, struct mr_queue_entry *e)
+{
+	if (mr_unlikely((e->flags & (MR_ENTRY_OWNED | MR_ENTRY_CHAIN)) != 0))
+		free_parts(q, e);
 	mr_slab_release(q->store, e, chunk_bytes(e->flags, e->body_bytes));
 }
 
