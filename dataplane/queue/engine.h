@@ -758,7 +758,7 @@ struct mr_queue_entry *mr_entry_add_line(
 void mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t floor);
 
 /* Fragments (fragment.c) */
-/* `options`: of a PushOptions, else NULL. */
+/* `options`: of a PushOptions, or with a key found by the bus; NULL: none. */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, const struct mrf_push_options *options);
 /* Give up reassembly: of a client, of a queue's messages, or of a client's messages that are too

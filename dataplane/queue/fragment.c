@@ -200,11 +200,13 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	if (e == NULL)
 		return NULL;
 	mr_options_apply(q, queue, e, options);
-	/* The options were a part of the first fragment. */
+	/* The options of a PushOptions were a part of the first fragment. */
 	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
 		.message = f->message,
 		.fragment_bytes = m->header_bytes + m->payload_bytes +
-				  (options != NULL ? (uint32_t)sizeof(*options) : 0)};
+				  (m->header.kind == MRF_MESSAGE_KIND_PUSH_OPTIONS
+						  ? (uint32_t)sizeof(*options)
+						  : 0)};
 	a = assembly_new(q, client, queue, m, e);
 	if (a == NULL)
 		mr_entry_free(q, e);

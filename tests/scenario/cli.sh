@@ -37,7 +37,7 @@ expect_status 2 "$millrace" pub
 expect_status 2 "$millrace" kick notanumber
 expect_status 2 "$millrace" queue show
 expect_status 2 "$millrace" queue dance jobs
-expect_match "what a queue cannot do" "$errors" 'show, peek, purge'
+expect_match "what a queue cannot do" "$errors" 'show, consumers, peek, keys, purge'
 expect_status 2 "$millrace" service purge echo
 expect_status 2 "$millrace" bench --size 3
 expect_status 2 "$millrace" bench --transport udp

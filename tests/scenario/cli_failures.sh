@@ -83,7 +83,7 @@ done 3<<'ROWS'
 2|^millrace service: eidt: no such action; did you mean .millrace service edit.\?$|service eidt echo
 2|^millrace service: sing: no such action; expected: show or edit$|service sing
 2|^millrace service: show: takes one service; see .millrace help service.$|service show a b
-2|^millrace queue: sing: no such action; expected: show, peek, |queue sing orders
+2|^millrace queue: sing: no such action; expected: show, consumers, peek, |queue sing orders
 2|^millrace queue: move: takes two queues; see .millrace help queue.$|queue move orders
 2|^millrace queue: a: is the same queue; name two different queues$|queue move a a
 2|^millrace kick: zz: not a session id; .millrace clients. lists them$|kick zz
