@@ -185,6 +185,7 @@ take_both queues queues
 take_both queues queues --watch -n 1 --interval 20
 "$millrace" queue import both --json <<<'{"payload":"x"}' >"$dir/import.out"
 keep queue#import plain "$dir/import.out" queue import
+take queue#move queue copy both copied
 take queue#move queue move both other
 "$millrace" push other x -H a:b
 printf '\xff' | "$millrace" push other - -H "odd:$odd"
