@@ -61,9 +61,9 @@ class Queues(BusTest):
         client.queue(self.subject).push("x")
         jobs = client.consume(self.subject, manual=True)
         jobs.retry_delay(1)
-        jobs.pull(10).nack(error="disk full\0")
+        jobs.pull(10).nack(error="disk full")
         again = jobs.pull(10)
-        self.assertEqual(again.headers["Millrace-Error"], "disk full ")
+        self.assertEqual(again.headers["Millrace-Error"], "disk full")
         self.assertEqual(again.attempts, 1)
         again.ack()
 
