@@ -719,9 +719,50 @@ static void peek_shows_messages_of_keys(void **state)
 	assert_int_equal(mrf_queue_row_oldest_ms(row()), 5);
 }
 
+#define BLOCK     "NATS/1.0\r\nX: a\r\n\r\n" /* 18 bytes */
+#define FIRST     606u
+#define MIDDLE    (sizeof(BLOCK) - 1 + FIRST) /* all fragments but the last have this size */
+#define REST      100u
+#define ALL_BYTES (2 * MIDDLE + REST)
+
+static void push_fragment(uint32_t offset, uint32_t bytes, const char *headers)
+{
+	char part[MIDDLE + 1];
+
+	memset(part, 'x', bytes);
+	part[bytes] = '\0';
+	rig_push(&r, &(struct rig_push){.queue = queue,
+			     .client = 1,
+			     .text = part,
+			     .headers = headers,
+			     .publisher = 5,
+			     .id = 1,
+			     .flags = MRF_MESSAGE_FLAG_FRAGMENT,
+			     .fragment = {.session = rig_session(1),
+				     .message = 1,
+				     .total_bytes = (uint32_t)ALL_BYTES,
+				     .offset = offset}});
+	rig_run(&r);
+}
+
+static void a_push_in_fragments_has_the_key_of_its_header(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0), 0);
+	make("header X", 0);
+	push_fragment(0, FIRST, BLOCK);
+	assert_int_equal(r.stats.pushed, 0);
+	push_fragment(MIDDLE, MIDDLE, NULL);
+	push_fragment(2 * MIDDLE, REST, NULL);
+	assert_int_equal(r.stats.pushed, 1);
+	assert_int_equal(mrf_queue_row_keys(row()), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RIG_TEST(a_push_in_fragments_has_the_key_of_its_header),
 		RIG_TEST(messages_of_a_key_come_one_after_the_other),
 		RIG_TEST(a_key_keeps_its_consumer),
 		RIG_TEST(keys_are_spread_evenly),
