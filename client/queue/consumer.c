@@ -181,7 +181,7 @@ static inline void ack_row(struct mr_consumer *k, uint64_t bus_tag)
 {
 	if (mr_unlikely(k->progressed)) {
 		k->progressed = false;
-		/* Of a leased delivery: the time of the others begins now. */
+		/* After a leased delivery the time-out of the others begins anew. */
 		mr_consumer_settle(k, bus_tag,
 			k->renew_max_ms != 0 ? MRF_SETTLE_VERB_ACK_UP_TO : MRF_SETTLE_VERB_ACK, 0);
 		return;

@@ -444,7 +444,7 @@ static int check_options(const struct mr_queue *q, const struct mr_push *push)
 
 #define VERSION_LINE "NATS/1.0\r\n"
 #define KEY_NAME     MR_QUEUE_KEY_HEADER ": "
-/* What a key adds to a header block at most. */
+/* The most bytes that a key adds to a header block. */
 #define KEY_LINE_MAX (sizeof(VERSION_LINE) + sizeof(KEY_NAME) + MR_QUEUE_KEY_BYTES_MAX + 4)
 
 /* A push with the options before its header block. */

@@ -32,7 +32,8 @@ void mr_dead_keep(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 /* Says why the queue's dead letters cannot go to `to`; NULL: they can. */
 const char *mr_dead_refused(
 	const struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to);
-/* As mr_queue_edit, with MRF_QUEUE_OPTION_DEAD_LETTER too: changes all or, refused, nothing. */
+/* Edits options like mr_queue_edit, and MRF_QUEUE_OPTION_DEAD_LETTER too. If it refuses one, it
+ * changes none. */
 int mr_dead_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_string to);
 /* Lets the queue's dead letters from now on go to the queue `to`, which is made if there is none.

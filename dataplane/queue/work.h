@@ -21,7 +21,7 @@
 #define MR_WORK_CLEAN    1024u /* purges, leaving consumers, in the same run */
 #define MR_WORK_MESSAGES 1024u /* commands, and what settlements bring about, until the next run */
 
-/* What is not taken for 1. */
+/* Steps for work that costs more than one message. */
 #define MR_WORK_TIMER  2u  /* taking it from the heap */
 #define MR_WORK_BACK   3u  /* one that comes back, into its heap */
 #define MR_WORK_SEND   2u  /* a message without a body */

@@ -43,7 +43,8 @@ static struct rig r;
 static uint32_t messages;
 static uint32_t queue;
 
-/* What is measured: it is prepared, begins within the first round, and goes on until it is over. */
+/* An operation that is measured. It is prepared, begins in the first round, and goes on until it is
+ * over. */
 struct operation {
 	const char *what;
 	void (*prepare)(void);
