@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bind: publishes that go into queues bound to their subject, and the flags of full ones. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/bind.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/lines.h"
 #include "lib/base/memory.h"
 
 #define VERSION_LINE "NATS/1.0\r\n"

@@ -3,9 +3,11 @@
 #include <errno.h>
 
 #include "dataplane/queue/dead.h"
+#include "dataplane/queue/bind.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/peek.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/retry.h"
 #include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"

@@ -5,6 +5,7 @@
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/lines.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/work.h"
 
 #define RETRY_MS        1000u

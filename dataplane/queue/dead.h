@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dead: parts of dead.c and dead_named.c that only some files need.
+/* dead: dead letters (dead.c), and named places for them (dead_named.c).
  *
  * A queue's dead letters go to NAME.dead, or to a queue of another name, which is one like others:
  * it has limits and options of its own, and may get those of several queues.
@@ -20,6 +20,18 @@ static inline void mr_dead_forget_times(struct mr_queue_entry *e)
 	mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
 	mr_entry_time(e)->place = MR_TIME_OUT;
 }
+
+/* Returns the queue of the dead letters, and makes it if there is none; NULL: no memory. */
+struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue);
+/* Makes `dead` the queue's dead letters; they share its count. */
+void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead);
+/* Separates a queue and its dead letters, because one of them is removed. Dead letters that nobody
+ * needs are removed too. */
+void mr_dead_part(struct mr_queues *q, struct mr_queue *queue);
+void mr_dead_letter(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
+/* Moves dead letters back to the queue until q->work is `floor`. */
+void mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t floor);
 
 /* Writes why, where and when the entry became a dead letter. False: no room, or no memory. */
 bool mr_dead_tell(struct mr_queues *q, const struct mr_queue *queue, struct mr_queue_entry **e,

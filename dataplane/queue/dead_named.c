@@ -6,6 +6,7 @@
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/lines.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/work.h"
 
 /* Dead letters of dead letters: at most this many queues in a row. */

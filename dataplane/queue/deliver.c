@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deliver: the table of deliveries, and the run that gives ready entries to consumers. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/bind.h"
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/ttl.h"

@@ -19,6 +19,7 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/retry.h"
 
 #define TIME_MS_MIN 10u

@@ -510,70 +510,6 @@ static inline uint64_t mr_queue_age_left(
 	return age < max ? max - age : 0;
 }
 
-/* Accepts withheld pushes and continues a redrive, because an entry has left the queue or its dead
- * letters. */
-static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue);
-
-/* Pushes (push.c) */
-/* Checks that the client may put `bytes` more into the store: 0, or the StatusCode. */
-static inline uint32_t mr_push_memory(
-	const struct mr_queues *q, const struct mr_queue_client *client, uint32_t bytes)
-{
-	if (mr_unlikely(client == NULL))
-		return MRF_STATUS_CODE_NO_MEMORY;
-	return mr_likely(client->account == 0) ? (uint32_t)MRF_STATUS_CODE_OK
-					       : mr_limit_memory(q, client, bytes);
-}
-/* True if the queue and its dead letters together have the largest allowed part of the store. */
-bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
-/* Returns the window of unaccepted pushes for a producer that opens the queue now. */
-uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
-/* True if a message with such a body exceeds the limits of the queue. */
-bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes);
-/* Accepts withheld pushes while there is room, as far as the call's work reaches; the queue's timer
- * goes on. */
-void mr_push_release_withheld(struct mr_queues *q, struct mr_queue *queue);
-/* Accepts some withheld pushes of a removed queue; drops those that it cannot accept. */
-void mr_push_end_withheld(struct mr_queues *q, struct mr_queue *queue);
-/* Finishes a complete push: limits, deduplication window, list, acceptance. Takes the entry. */
-void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	struct mr_queue_entry *e, const struct mrf_message_origin *origin);
-/* The result of checking a push against its queue. */
-struct mr_push_facts {
-	const struct mrf_message_origin *origin; /* NULL: not promised */
-	unsigned entry_flags;
-	bool known;  /* a duplicate */
-	bool unpaid; /* counts for no account: a publish that was taken beyond its peer's share */
-};
-/* Checks form, deduplication window, limits and circuit: 0, or the StatusCode to refuse with. */
-uint32_t mr_push_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
-/* Makes the entry of a checked push; NULL: no memory. */
-struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
-	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes);
-void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mrf_message_origin *origin);
-void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
-	const struct mr_message_view *m, uint32_t status);
-
-/* Takes the options off a PushOptions message, so that it is a Push with a body of its own. 0, or
- * the StatusCode to refuse with (options.c). */
-uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
-/* Takes a Push for a queue that goes by keys. */
-void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m);
-/* Makes the queue ready for the options of a push: 0, or the StatusCode. */
-uint32_t mr_options_prepare(
-	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options);
-/* True if the entry of the push has a struct mr_queue_time. */
-bool mr_options_has_time(const struct mrf_push_options *options);
-/* Gives a new entry the times of its push. */
-void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
-	const struct mrf_push_options *options);
-/* Reports a push as accepted. */
-void mr_push_accept(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mrf_message_origin *origin);
-
 /* Clients (client.c) */
 /* Returns the client, and makes it if there is none; NULL: no memory. */
 struct mr_queue_client *mr_client_of(struct mr_queues *q, uint64_t session);
@@ -730,33 +666,6 @@ void mr_window_note(
 /* Forgets a window of the queue, which has one. */
 void mr_window_drop(struct mr_queues *q, struct mr_queue *queue);
 
-static inline void mr_queue_has_room(struct mr_queues *q, struct mr_queue *queue)
-{
-	if (mr_unlikely(queue->withheld_head != NULL))
-		mr_push_release_withheld(q, queue);
-	if (mr_unlikely(queue->redrive_waits)) {
-		queue->redrive_waits = false;
-		mr_queue_activate(q, queue);
-	}
-}
-
-/* Dead letters (dead.c) */
-/* Returns the queue of the dead letters, and makes it if there is none; NULL: no memory. */
-struct mr_queue *mr_dead_of(struct mr_queues *q, struct mr_queue *queue);
-/* Makes `dead` the queue's dead letters; they share its count. */
-void mr_dead_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue *dead);
-/* Separates a queue and its dead letters, because one of them is removed. Dead letters that nobody
- * needs are removed too. */
-void mr_dead_part(struct mr_queues *q, struct mr_queue *queue);
-void mr_dead_letter(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);
-/* Adds a line, CR LF included, as the first header of an entry that is in no list. Returns the
- * entry; unchanged if its block is malformed, or if there is no room or memory. */
-struct mr_queue_entry *mr_entry_add_line(
-	struct mr_queues *q, struct mr_queue_entry *e, const char *line, uint32_t bytes);
-/* Moves dead letters back to the queue until q->work is `floor`. */
-void mr_dead_redrive(struct mr_queues *q, struct mr_queue *queue, uint32_t floor);
-
 /* Fragments (fragment.c) */
 /* `options`: of a PushOptions, or with a key found by the bus; NULL: none. */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -767,26 +676,6 @@ void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
 /* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);
-
-/* Bound queues (bind.c) */
-/* 0, or -1: no memory. */
-int mr_bind_init(struct mr_queues *q);
-void mr_bind_fini(struct mr_queues *q);
-/* Returns how many bindings the queue has. */
-uint32_t mr_bind_count(const struct mr_queues *q, const struct mr_queue *queue);
-/* Sets and clears flags by what is used now; once a run. */
-void mr_bind_run(struct mr_queues *q);
-/* Clears the queue's flag. */
-void mr_bind_removed(struct mr_queues *q, struct mr_queue *queue);
-/* For a publish in fragments: as mr_push_check, _known, _refuse and _finish for a push. */
-uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
-/* True for a promised publish, which goes in whatever the queue holds. */
-bool mr_bind_is_promised(const struct mr_message_view *m);
-void mr_bind_known(struct mr_queues *q, struct mr_queue *queue);
-void mr_bind_refuse(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
-void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
-	const struct mr_message_view *m);
 
 /* Options changed by an operator (edit.c) */
 /* Sets the options in `edits`, bits of enum mrf_queue_option. -EINVAL: some value is not allowed,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fragment: reassembles pushed messages that arrive in fragments. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/bind.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/ttl.h"
 
 #define CLIENT_ASSEMBLIES_MAX 16u

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* key: the records of the keys of a queue, and the choice of the next entry. */
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/dead.h"
 
 #include <errno.h>
 

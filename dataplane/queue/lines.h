@@ -37,4 +37,9 @@ struct mrf_string mr_lines_value(const char *block, uint32_t bytes, const char *
 /* Returns the header block of an entry. */
 char *mr_lines_of(struct mr_queue_entry *e);
 
+/* Adds a line, CR LF included, as the first header of an entry that is in no list. Returns the
+ * entry; unchanged if its block is malformed, or if there is no room or memory. */
+struct mr_queue_entry *mr_entry_add_line(
+	struct mr_queues *q, struct mr_queue_entry *e, const char *line, uint32_t bytes);
+
 #endif

@@ -2,6 +2,7 @@
 /* options: pushes with options: a block of fixed size in front of the body of a Push. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ticket.h"
 #include "dataplane/queue/ttl.h"

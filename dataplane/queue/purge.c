@@ -10,7 +10,9 @@
  * The queue is empty for everybody when mr_queue_empty returns. What it had is freed later.
  */
 #include "dataplane/queue/dead.h"
+#include "dataplane/queue/bind.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"

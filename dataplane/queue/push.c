@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* push: checks a Push, makes its entry, and accepts it, withholds acceptance or refuses it. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/bind.h"
 #include "dataplane/queue/full.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/work.h"
 
 /* Size of an entry without its body, rounded: approximate. */

@@ -7,8 +7,10 @@
 
 #include "lib/base/memory.h"
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/bind.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/ticket.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"

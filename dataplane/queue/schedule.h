@@ -14,6 +14,7 @@
 #define MILLRACE_QUEUE_SCHEDULE_H
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/push.h"
 #include "lib/base/cron.h"
 
 #define MR_SCHEDULE_EVERY_MS_MIN 100u

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* settle: settlements of consumers, and what becomes of a delivery that comes back. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/lines.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/retry.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"

@@ -5,6 +5,7 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/push.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 

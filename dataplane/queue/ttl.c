@@ -14,6 +14,7 @@
  * clock steps, they follow it.
  */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/dead.h"
 #include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ticket.h"
 #include "dataplane/queue/ttl.h"
