@@ -2,6 +2,7 @@
 /* command: executes control's queue commands: open, consume, list, pause, redrive and others. */
 #include <errno.h>
 
+#include "dataplane/queue/command.h"
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/bind.h"
 #include "dataplane/queue/hold.h"
@@ -9,37 +10,11 @@
 #include "dataplane/queue/peek.h"
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/retry.h"
-#include "dataplane/queue/schedule.h"
 #include "dataplane/queue/ttl.h"
 
-/* An answer is one message of at most MR_BODY_BYTES_MAX; these limits keep it within that. */
-#define LIST_ROWS_MAX     48u
-#define CONSUMER_ROWS_MAX 256u
-/* Slots and consumers visited for one page of a list. */
-#define LIST_SLOTS_MAX      8192u
-#define LIST_CONSUMERS_MAX  4096u
-#define SCHEDULE_PART_BYTES 1024u
 /* Deliveries examined in one request to find the oldest; with more, the result is the oldest of
  * these. */
 #define LOOKS_MAX 4096u
-
-struct request {
-	struct mr_queues *q;
-	struct mrf_table command;
-	struct mrf_string name;
-	unsigned kind;
-	uint64_t session;
-	struct mrf_builder *b;
-	struct mrf_queue_answer answer;
-	uint32_t looks; /* deliveries that may still be examined */
-	uint32_t rows[LIST_ROWS_MAX];
-	uint32_t messages[MR_QUEUE_PEEK_MAX];
-};
-
-static struct mr_queue *named_queue(const struct request *r)
-{
-	return mr_queue_by_name(r->q, r->kind, r->name.data, r->name.bytes);
-}
 
 static uint64_t value_or(uint64_t value, uint64_t otherwise)
 {
@@ -47,7 +22,7 @@ static uint64_t value_or(uint64_t value, uint64_t otherwise)
 }
 
 /* Returns the requested options, with the bus's defaults in place of 0. */
-static struct mrf_queue_options options_of(const struct request *r)
+static struct mrf_queue_options options_of(const struct mr_queue_request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 	const struct mrf_queue_options *d =
@@ -89,7 +64,7 @@ static struct mrf_queue_options options_of(const struct request *r)
 }
 
 /* True if the request asks for anything but the bus's defaults. */
-static bool asks_for_options(const struct request *r)
+static bool asks_for_options(const struct mr_queue_request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 
@@ -116,7 +91,7 @@ static bool same_text(struct mrf_string a, struct mrf_string b)
 }
 
 /* Returns the options, as bits, in which the queue differs from what was asked for. */
-static uint32_t differences(const struct request *r, const struct mrf_queue_options *has)
+static uint32_t differences(const struct mr_queue_request *r, const struct mrf_queue_options *has)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 	const struct mrf_queue_options wants = options_of(r);
@@ -173,12 +148,12 @@ static uint32_t differences(const struct request *r, const struct mrf_queue_opti
 
 /* True if the queue has the requested options. The first opener decided, or an operator, whose edit
  * no client can contradict; options not asked for agree. */
-static bool agrees_with_options(const struct request *r, const struct mr_queue *queue)
+static bool agrees_with_options(const struct mr_queue_request *r, const struct mr_queue *queue)
 {
 	return (differences(r, &queue->options) & ~queue->edited) == 0;
 }
 
-static bool options_are_valid(const struct request *r, const struct mrf_queue_options *o)
+static bool options_are_valid(const struct mr_queue_request *r, const struct mrf_queue_options *o)
 {
 	const char *why = mr_key_options_check(o, r->kind);
 
@@ -193,7 +168,7 @@ static bool options_are_valid(const struct request *r, const struct mrf_queue_op
 }
 
 /* Makes a queue. The limits of a client count the queues that it makes, not those that it uses. */
-static int make_queue(struct request *r, struct mr_queue **out)
+static int make_queue(struct mr_queue_request *r, struct mr_queue **out)
 {
 	struct mrf_queue_options options = options_of(r);
 	uint32_t fixed = mr_queue_template_apply(r->q, r->kind, r->name, &options);
@@ -231,9 +206,9 @@ static int make_queue(struct request *r, struct mr_queue **out)
 	return 0;
 }
 
-static int open_queue(struct request *r, struct mr_queue **out)
+static int open_queue(struct mr_queue_request *r, struct mr_queue **out)
 {
-	*out = named_queue(r);
+	*out = mr_request_queue(r);
 	if (mrf_queue_command_served(r->command) && (*out == NULL || (*out)->consumers_count == 0))
 		return -EHOSTUNREACH;
 	if (*out != NULL)
@@ -242,7 +217,7 @@ static int open_queue(struct request *r, struct mr_queue **out)
 }
 
 /* Counts a refusal; `exists` is the counter for -EEXIST. */
-static int count_refusal(const struct request *r, int code, uint64_t *exists)
+static int count_refusal(const struct mr_queue_request *r, int code, uint64_t *exists)
 {
 	if (code == -EEXIST)
 		mr_count(*exists, 1);
@@ -251,7 +226,7 @@ static int count_refusal(const struct request *r, int code, uint64_t *exists)
 	return code;
 }
 
-static void answer_opened(struct request *r, const struct mr_queue *queue)
+static void answer_opened(struct mr_queue_request *r, const struct mr_queue *queue)
 {
 	r->answer.queue = queue->number;
 	r->answer.ack_timeout_ms = queue->options.ack_timeout_ms;
@@ -260,7 +235,7 @@ static void answer_opened(struct request *r, const struct mr_queue *queue)
 		r->answer.settle_options = MRF_SETTLE_OPTION_ERROR;
 }
 
-static void note_knowledge(const struct request *r)
+static void note_knowledge(const struct mr_queue_request *r)
 {
 	struct mr_queue_client *client =
 		r->q->c.ops->lives(r->q->c.arg, r->session) ? mr_client_of(r->q, r->session) : NULL;
@@ -271,7 +246,7 @@ static void note_knowledge(const struct request *r)
 	client->knows_share = mrf_queue_command_knows_share(r->command);
 }
 
-static int command_open(struct request *r)
+static int command_open(struct mr_queue_request *r)
 {
 	struct mr_queue *queue;
 	int rc = count_refusal(r, open_queue(r, &queue), &r->q->c.stats->refused_queue_differs);
@@ -294,7 +269,7 @@ static int command_open(struct request *r)
 	return 0;
 }
 
-static int command_consume(struct request *r)
+static int command_consume(struct mr_queue_request *r)
 {
 	const struct mr_consumer_wish wish = {
 		.session = r->session,
@@ -328,7 +303,7 @@ static int command_consume(struct request *r)
 
 /* Cancels a consumer. A repeated request is no error: the answer to the first may have been
  * lost. */
-static int command_cancel(struct request *r)
+static int command_cancel(struct mr_queue_request *r)
 {
 	struct mr_queue_client *client = mr_client_find(r->q, r->session);
 	struct mr_queue_consumer *c = NULL;
@@ -340,154 +315,8 @@ static int command_cancel(struct request *r)
 	return 0;
 }
 
-static uint32_t write_consumers(struct request *r, const struct mr_queue *queue, uint32_t *rows)
-{
-	uint32_t count = 0;
-
-	for (; count < queue->consumers_count && count < CONSUMER_ROWS_MAX; count++) {
-		const struct mr_queue_consumer *c = queue->consumers[count];
-
-		rows[count] = mrf_queue_consumer_row_write(
-			r->b, &(struct mrf_queue_consumer_row){
-				      .session = c->session,
-				      .subscription = c->subscription,
-				      .prefetch = c->prefetch_asked,
-				      .weight = c->weight,
-				      .outstanding = c->outstanding,
-				      .delivered = c->delivered,
-				      .acked = c->acked,
-				      .redelivered = c->redelivered,
-				      .tag = mrf_str_n(c->tag, c->tag_bytes),
-				      .state = mr_hold_state(c),
-				      .rate = c->rate,
-				      .prefetch_bytes = c->bytes_max,
-				      .outstanding_bytes = c->bytes_out,
-			      });
-	}
-	return count;
-}
-
-static uint64_t credit_of(const struct mr_queue *queue)
-{
-	uint64_t credit = 0;
-
-	for (uint32_t i = 0; i < queue->consumers_count; i++) {
-		const struct mr_queue_consumer *c = queue->consumers[i];
-
-		if (c->prefetch > c->outstanding + c->overdue)
-			credit += c->prefetch - c->outstanding - c->overdue;
-	}
-	return credit;
-}
-
-static uint32_t age_of(const struct mr_queues *q, const struct mr_queue_entry *e)
-{
-	return e == NULL ? 0 : (uint32_t)q->now_ms - e->born_ms;
-}
-
-/* Returns the age of the oldest delivery in the list from `at` on, as far as the request may still
- * look. */
-static uint32_t oldest_out(struct request *r, uint32_t at)
-{
-	uint32_t oldest = 0;
-
-	for (; at != MR_QUEUE_NONE && r->looks > 0; at = r->q->deliveries[at].next, r->looks--) {
-		uint32_t age = age_of(r->q, r->q->deliveries[at].entry);
-
-		oldest = age > oldest ? age : oldest;
-	}
-	return oldest;
-}
-
-static uint32_t larger_of(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint32_t oldest_ms(struct request *r, const struct mr_queue *queue)
-{
-	uint32_t oldest = 0;
-
-	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
-		oldest = larger_of(oldest, age_of(r->q, mr_queue_oldest(queue, i)));
-	if (queue->keys != NULL)
-		oldest = larger_of(oldest, mr_keys_oldest_ms(r->q, queue, &r->looks));
-	oldest = larger_of(oldest, oldest_out(r, queue->delayed_head));
-	for (uint32_t i = 0; i < queue->consumers_count; i++)
-		for (unsigned renewed = 0; renewed < 2; renewed++)
-			oldest = larger_of(
-				oldest, oldest_out(r, queue->consumers[i]->out[renewed].head));
-	return oldest;
-}
-
-static uint32_t write_row(struct request *r, const struct mr_queue *queue, bool consumers)
-{
-	uint32_t rows[CONSUMER_ROWS_MAX];
-	uint32_t rows_count = consumers ? write_consumers(r, queue, rows) : 0;
-	uint64_t by_level[MR_LEVELS];
-
-	mr_level_counts(queue, by_level);
-	return mrf_queue_row_write(
-		r->b, &(struct mrf_queue_row){
-			      .queue = queue->number,
-			      .kind = queue->kind,
-			      .name = mrf_str_n(queue->name, queue->name_bytes),
-			      .worker = r->q->c.worker,
-			      .options = mrf_queue_options_write(r->b, &queue->options),
-			      .paused = queue->paused,
-			      .ready = queue->ready_count,
-			      .delayed = queue->delayed_count,
-			      .outstanding = queue->outstanding_count,
-			      .bytes = queue->body_bytes,
-			      .oldest_ms = oldest_ms(r, queue),
-			      .consumers = queue->consumers_count,
-			      .credit = credit_of(queue),
-			      .pushed = queue->pushed,
-			      .accepted = queue->accepted,
-			      .refused = queue->refused,
-			      .duplicates = queue->duplicates,
-			      .delivered = queue->delivered,
-			      .acked = queue->acked,
-			      .redelivered = queue->redelivered,
-			      .dead = queue->dead_count,
-			      .dropped = queue->dropped,
-			      .expired = queue->expired,
-			      .dead_ready = queue->is_dead || queue->dead == NULL
-						    ? 0
-						    : queue->dead->ready_count,
-			      .breaker = queue->breaker.state,
-			      .failures = queue->failures,
-			      .replies = queue->replies,
-			      .consumer_rows = rows,
-			      .consumer_rows_count = rows_count,
-			      .edited = queue->edited,
-			      .bindings = mr_bind_count(r->q, queue),
-			      .ready_by_level = by_level,
-			      .ready_by_level_count = consumers ? MR_LEVELS : 0,
-			      .keys = queue->keys == NULL ? 0 : queue->keys->count,
-			      .keys_held = queue->keys == NULL ? 0 : queue->keys->held_count,
-			      .keys_moved = queue->keys == NULL ? 0 : queue->keys->moved,
-			      .dead_letter = mr_dead_name_of(queue),
-		      });
-}
-
-static int answer_row(struct request *r, const struct mr_queue *queue)
-{
-	r->answer.queue = queue->number;
-	r->rows[0] = write_row(r, queue, true);
-	r->answer.rows_count = 1;
-	return 0;
-}
-
-static int command_show(struct request *r)
-{
-	const struct mr_queue *queue = named_queue(r);
-
-	return queue == NULL ? -ENOENT : answer_row(r, queue);
-}
-
 /* Sets options. Unlike those of Open, 0 in a named option is a value and not a default. */
-static int command_edit(struct request *r)
+static int command_edit(struct mr_queue_request *r)
 {
 	struct mrf_table t = mrf_queue_command_options(r->command);
 	const struct mrf_queue_options values = {
@@ -511,42 +340,19 @@ static int command_edit(struct request *r)
 		.retry_factor = mrf_queue_options_retry_factor(t),
 		.retry_jitter = mrf_queue_options_retry_jitter(t),
 	};
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 	int rc;
 
 	if (queue == NULL)
 		return -ENOENT;
 	rc = mr_dead_edit(r->q, queue, mrf_queue_command_edits(r->command), &values,
 		mrf_queue_command_dead_letter(r->command));
-	return rc != 0 ? rc : answer_row(r, queue);
+	return rc != 0 ? rc : mr_request_row(r, queue);
 }
 
-/* Lists the queues of one kind. `count` of the answer: the cursor to continue from, 0 at the end. A
- * page may have no rows. */
-static int command_list(struct request *r)
+static int command_purge(struct mr_queue_request *r)
 {
-	struct mr_queues *q = r->q;
-	uint32_t first = mrf_queue_command_cursor(r->command), consumers = 0;
-
-	for (uint32_t index = first; index < q->slots_fresh; index++) {
-		const struct mr_queue *queue = q->slots[index].queue;
-
-		if (r->answer.rows_count == LIST_ROWS_MAX || index - first == LIST_SLOTS_MAX ||
-			consumers >= LIST_CONSUMERS_MAX) {
-			r->answer.count = index;
-			break;
-		}
-		if (queue == NULL || queue->kind != r->kind)
-			continue;
-		consumers += queue->consumers_count;
-		r->rows[r->answer.rows_count++] = write_row(r, queue, false);
-	}
-	return 0;
-}
-
-static int command_purge(struct request *r)
-{
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL)
 		return -ENOENT;
@@ -557,7 +363,7 @@ static int command_purge(struct request *r)
 
 /* Returns the queue of the dead letters with that name, and makes it if its queue exists; else
  * NULL. */
-static struct mr_queue *dead_named(const struct request *r)
+static struct mr_queue *dead_named(const struct mr_queue_request *r)
 {
 	struct mr_queue *of;
 
@@ -568,9 +374,9 @@ static struct mr_queue *dead_named(const struct request *r)
 	return of == NULL || of->is_dead ? NULL : mr_dead_of(r->q, of);
 }
 
-static int pause_queue(struct request *r, bool paused)
+static int pause_queue(struct mr_queue_request *r, bool paused)
 {
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL && paused)
 		queue = dead_named(r);
@@ -585,9 +391,9 @@ static int pause_queue(struct request *r, bool paused)
 	return 0;
 }
 
-static int pause_consumer(struct request *r, bool paused)
+static int pause_consumer(struct mr_queue_request *r, bool paused)
 {
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL)
 		return -ENOENT;
@@ -604,7 +410,7 @@ static int pause_consumer(struct request *r, bool paused)
  * removed for idleness before its dead letters, and is then made again. Services have no dead
  * letters, nor have dead letters: a client may have made a queue with such a name, but it belongs
  * to no queue. */
-static int redrive_to(struct request *r, struct mr_queue **queue)
+static int redrive_to(struct mr_queue_request *r, struct mr_queue **queue)
 {
 	struct mr_queue *dead;
 	char name[MR_SUBJECT_BYTES_MAX + MR_QUEUE_DEAD_BYTES];
@@ -619,8 +425,8 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 	memcpy(name + r->name.bytes, MR_QUEUE_DEAD, MR_QUEUE_DEAD_BYTES);
 	dead = mr_queue_by_name(r->q, r->kind, name, r->name.bytes + (uint32_t)MR_QUEUE_DEAD_BYTES);
 	if (dead == NULL)
-		return named_queue(r) == NULL ? -ENOENT : 0;
-	*queue = named_queue(r);
+		return mr_request_queue(r) == NULL ? -ENOENT : 0;
+	*queue = mr_request_queue(r);
 	rc = *queue == NULL ? make_queue(r, queue) : 0;
 	if (rc != 0)
 		return rc;
@@ -629,10 +435,10 @@ static int redrive_to(struct request *r, struct mr_queue **queue)
 }
 
 /* Starts a redrive: the dead letters go back one by one, in the following rounds. */
-static int command_redrive(struct request *r)
+static int command_redrive(struct mr_queue_request *r)
 {
 	uint64_t count = mrf_queue_command_count(r->command), ready;
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 	bool each = queue != NULL && queue->dead_from > 0;
 	int rc = 0;
 
@@ -654,33 +460,8 @@ static int command_redrive(struct request *r)
 	return 0;
 }
 
-static uint32_t part_of(uint32_t bytes)
-{
-	return bytes < SCHEDULE_PART_BYTES ? bytes : SCHEDULE_PART_BYTES;
-}
-
-static uint32_t write_schedule(struct request *r, const struct mr_queue_schedule *s)
-{
-	struct mr_queue_entry *e = s->entry;
-	const uint8_t *body = mr_entry_body(e);
-
-	return mrf_queue_message_row_write(
-		r->b, &(struct mrf_queue_message_row){
-			      .priority = e->priority,
-			      .bytes = e->body_bytes,
-			      .headers = mrf_bytes_n(body, part_of(e->header_bytes)),
-			      .payload = mrf_bytes_n(body + e->header_bytes,
-				      part_of(e->body_bytes - e->header_bytes)),
-			      .ticket = s->ticket,
-			      .every_ms = (uint32_t)s->period_ms,
-			      .next_ms = mr_schedule_left_ms(r->q, s),
-			      .fired = s->fired,
-			      .skipped = s->skipped,
-		      });
-}
-
 /* True if the name is that of the dead letters of an existing queue that has none yet. */
-static bool dead_of_some(const struct request *r)
+static bool dead_of_some(const struct mr_queue_request *r)
 {
 	return mr_queue_name_is_dead(r->name.data, r->name.bytes) &&
 	       mr_queue_by_name(r->q, r->kind, r->name.data,
@@ -688,10 +469,10 @@ static bool dead_of_some(const struct request *r)
 }
 
 /* Shows messages in the order in which they would be delivered, were they not to age. */
-static int command_peek(struct request *r)
+static int command_peek(struct mr_queue_request *r)
 {
 	uint32_t max = mrf_queue_command_count(r->command);
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL)
 		return dead_of_some(r) ? 0 : -ENOENT;
@@ -705,10 +486,10 @@ static int command_peek(struct request *r)
 }
 
 /* Removes messages that wait, for an operator or for the client that pushed them. */
-static int command_withdraw(struct request *r)
+static int command_withdraw(struct mr_queue_request *r)
 {
 	struct mr_queue_client *client = r->session == 0 ? NULL : mr_client_of(r->q, r->session);
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 	bool foreign = false;
 
 	if (queue == NULL)
@@ -725,29 +506,10 @@ static int command_withdraw(struct request *r)
 	return foreign ? -EACCES : -ESRCH;
 }
 
-static int command_schedules(struct request *r)
-{
-	struct mr_queue *queue = named_queue(r);
-	uint32_t skip = mrf_queue_command_cursor(r->command);
-
-	if (queue == NULL)
-		return -ENOENT;
-	r->answer.queue = queue->number;
-	for (struct mr_queue_schedule *s = mr_schedules_any(queue) ? queue->times->schedules : NULL;
-		s != NULL; s = s->next) {
-		r->answer.count++;
-		if (skip > 0)
-			skip--;
-		else if (r->answer.messages_count < MR_QUEUE_PEEK_MAX)
-			r->messages[r->answer.messages_count++] = write_schedule(r, s);
-	}
-	return 0;
-}
-
 /* Deletes a queue and its dead letters. */
-static int command_delete(struct request *r)
+static int command_delete(struct mr_queue_request *r)
 {
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 	struct mr_queue *dead = queue == NULL || queue->is_dead ? NULL : queue->dead;
 
 	if (queue == NULL)
@@ -770,10 +532,10 @@ static int command_delete(struct request *r)
 }
 
 /* Lists keys; `count` of the answer: the cursor to continue from, 0 at the end. */
-static int command_keys(struct request *r)
+static int command_keys(struct mr_queue_request *r)
 {
 	uint32_t cursor = mrf_queue_command_cursor(r->command);
-	struct mr_queue *queue = named_queue(r);
+	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL)
 		return -ENOENT;
@@ -787,14 +549,14 @@ static int command_keys(struct request *r)
 	return 0;
 }
 
-static int execute_command(struct request *r)
+static int execute_command(struct mr_queue_request *r)
 {
 	switch (mrf_queue_command_verb(r->command)) {
 	case MRF_QUEUE_VERB_OPEN: return command_open(r);
 	case MRF_QUEUE_VERB_CONSUME: return command_consume(r);
 	case MRF_QUEUE_VERB_CANCEL: return command_cancel(r);
-	case MRF_QUEUE_VERB_SHOW: return command_show(r);
-	case MRF_QUEUE_VERB_LIST: return command_list(r);
+	case MRF_QUEUE_VERB_SHOW: return mr_request_show(r);
+	case MRF_QUEUE_VERB_LIST: return mr_request_list(r);
 	case MRF_QUEUE_VERB_PURGE: return command_purge(r);
 	case MRF_QUEUE_VERB_PAUSE: return pause_queue(r, true);
 	case MRF_QUEUE_VERB_RESUME: return pause_queue(r, false);
@@ -806,12 +568,12 @@ static int execute_command(struct request *r)
 	case MRF_QUEUE_VERB_RESUME_CONSUMER: return pause_consumer(r, false);
 	case MRF_QUEUE_VERB_KEYS: return command_keys(r);
 	case MRF_QUEUE_VERB_WITHDRAW: return command_withdraw(r);
-	case MRF_QUEUE_VERB_SCHEDULES: return command_schedules(r);
+	case MRF_QUEUE_VERB_SCHEDULES: return mr_request_schedules(r);
 	default: return -EINVAL;
 	}
 }
 
-static const char *text_of(const struct request *r, int code)
+static const char *text_of(const struct mr_queue_request *r, int code)
 {
 	bool service = r->kind == MRF_QUEUE_KIND_SERVICE;
 
@@ -833,7 +595,7 @@ static const char *text_of(const struct request *r, int code)
 uint32_t mr_queues_command(
 	struct mr_queues *q, struct mrf_table command, struct mrf_builder *b, uint64_t now_ms)
 {
-	struct request r = {
+	struct mr_queue_request r = {
 		.q = q,
 		.command = command,
 		.name = mrf_queue_command_name(command),
