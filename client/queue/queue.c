@@ -11,7 +11,7 @@
 #include "client/core/sized.h"
 #include "client/core/wait.h"
 #include "client/queue/handover.h"
-#include "client/queue/ticket.h"
+#include "client/queue/push_options.h"
 #include "lib/wire/priority.h"
 #include "lib/wire/queue_key.h"
 
@@ -388,168 +388,9 @@ unsigned mr_queue_unaccepted(const struct mr_queue *q)
 static const uint8_t priority_flags[MR_PRIORITY_LAST + 1] = {
 	0, MRF_MESSAGE_FLAG_HIGH, MRF_MESSAGE_FLAG_LOW};
 
-/* Returns the options, bits of enum mrf_push_option, that the push needs. */
-static inline uint32_t needed_options(const struct mr_push *push)
-{
-	return (push->ttl_ms != 0 ? MRF_PUSH_OPTION_TTL : 0u) |
-	       (push->key != NULL ? MRF_PUSH_OPTION_KEY : 0u) |
-	       (push->priority >= MR_PRIORITY_FIRST ? MRF_PUSH_OPTION_PRIORITY : 0u) |
-	       (push->ticket != 0 ? MRF_PUSH_OPTION_TICKET : 0u) |
-	       (push->every_ms != 0 || push->cron != NULL ? MRF_PUSH_OPTION_REPEAT : 0u) |
-	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
-}
-
-/* True if the text may be a key, and so a header's value. */
-static bool is_key(const char *key)
-{
-	size_t bytes = strlen(key);
-
-	if (bytes == 0 || bytes > MR_QUEUE_KEY_BYTES_MAX)
-		return false;
-	for (size_t i = 0; i < bytes; i++)
-		if ((unsigned char)key[i] < ' ' || key[i] == 127)
-			return false;
-	return true;
-}
-
-/* Checks the options of a push against the bus. They are not known before it is connected. */
-static int check_options(const struct mr_queue *q, const struct mr_push *push)
-{
-	uint32_t lacks = needed_options(push) & ~q->box.push_options;
-
-	if (push->delay_ms != 0 && push->at_ms != 0)
-		return mr_fail(q->client, -EINVAL, "push: delay_ms and at_ms are both set");
-	if (mr_ticket_check(q, push) != 0)
-		return -EINVAL;
-	if (push->key != NULL && !is_key(push->key))
-		return mr_fail(q->client, -EINVAL,
-			"key: expected 1 to 255 bytes without control characters");
-	if (mr_ticket_check(q, push) != 0)
-		return -EINVAL;
-	if (q->box.target == 0)
-		return mr_fail(q->client, -EAGAIN, "the queue is not open now");
-	if (lacks & MRF_PUSH_OPTION_KEY)
-		return mr_fail(q->client, -EOPNOTSUPP,
-			"key: the bus is older and does not know keys of messages");
-	if (lacks & MRF_PUSH_OPTION_TTL)
-		return mr_fail(q->client, -EOPNOTSUPP,
-			"ttl: the bus is older and does not know a message's time to live");
-	if (lacks & MRF_PUSH_OPTION_PRIORITY)
-		return mr_fail(q->client, -EOPNOTSUPP,
-			"priority: the bus is older and knows only high, normal and low");
-	return lacks == 0 ? 0
-			  : mr_fail(q->client, -EOPNOTSUPP,
-				    "delay: the bus is older and does not know delayed messages");
-}
-
-#define VERSION_LINE "NATS/1.0\r\n"
-#define KEY_NAME     MR_QUEUE_KEY_HEADER ": "
-/* The most bytes that a key adds to a header block. */
-#define KEY_LINE_MAX (sizeof(VERSION_LINE) + sizeof(KEY_NAME) + MR_QUEUE_KEY_BYTES_MAX + 4)
-
-/* A push with the options before its header block. */
-struct with_options {
-	struct mr_push push;
-	char *memory; /* the block with headers, or NULL */
-	struct mrf_push_options options;
-};
-
-static inline bool has_options(const struct mr_push *push)
-{
-	return needed_options(push) != 0;
-}
-
-static char *append(char *to, const char *text, size_t bytes)
-{
-	memcpy(to, text, bytes);
-	return to + bytes;
-}
-
-/* Does the same with the key as the first header. */
-static int prepend_key(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
-{
-	const size_t version_bytes = sizeof(VERSION_LINE) - 1, key_bytes = strlen(push->key);
-	const char *rest = push->headers;
-	char *to = out->memory + sizeof(out->options);
-
-	out->options.key = mr_queue_key_of(push->key, key_bytes);
-	memcpy(out->memory, &out->options, sizeof(out->options));
-	if (push->header_bytes > 0 && (push->header_bytes < version_bytes ||
-					      memcmp(rest, VERSION_LINE, version_bytes) != 0)) {
-		free(out->memory);
-		out->memory = NULL;
-		return mr_fail(q->client, -EINVAL, "malformed header block");
-	}
-	to = append(to, VERSION_LINE, version_bytes);
-	to = append(to, KEY_NAME, sizeof(KEY_NAME) - 1);
-	to = append(to, push->key, key_bytes);
-	to = append(to, "\r\n", 2);
-	if (push->header_bytes > 0)
-		to = append(to, rest + version_bytes, push->header_bytes - version_bytes);
-	else
-		to = append(to, "\r\n", 2);
-	out->push.header_bytes = (size_t)(to - out->memory);
-	return 0;
-}
-
-/* Puts the options before the header block. */
-static int prepend_to_block(
-	struct mr_queue *q, const struct mr_push *push, struct with_options *out)
-{
-	*out = (struct with_options){.push = *push,
-		.options = {
-			.ttl_ms = push->ttl_ms, .delay_ms = push->delay_ms, .at_ms = push->at_ms}};
-	if (push->priority >= MR_PRIORITY_FIRST)
-		out->options.priority = (uint8_t)(1 + push->priority - MR_PRIORITY_FIRST);
-	mr_ticket_options(push, &out->options);
-	out->push.headers = (const char *)&out->options;
-	out->push.header_bytes = sizeof(out->options) + push->header_bytes;
-	if (push->header_bytes == 0 && push->key == NULL)
-		return 0;
-	if (push->header_bytes > 0 && push->headers == NULL)
-		return mr_fail(q->client, -EINVAL, "a length is given without data");
-	if (push->header_bytes > MR_BODY_BYTES_MAX)
-		return mr_publish_too_large(q->client);
-	out->memory = malloc(out->push.header_bytes + KEY_LINE_MAX);
-	if (out->memory == NULL)
-		return mr_fail(q->client, -ENOMEM, NULL);
-	out->push.headers = out->memory;
-	if (push->key != NULL)
-		return prepend_key(q, push, out);
-	memcpy(out->memory, &out->options, sizeof(out->options));
-	memcpy(out->memory + sizeof(out->options), push->headers, push->header_bytes);
-	return 0;
-}
-
-/* Does so after the times of cron have become a header. */
-static int prepend_options(struct mr_queue *q, const struct mr_push *push, struct with_options *out)
-{
-	struct mr_push with = *push;
-	char *block;
-	int error;
-
-	*out = (struct with_options){0};
-	if (push->cron == NULL)
-		return prepend_to_block(q, push, out);
-	if (push->header_bytes > 0 && push->headers == NULL)
-		return mr_fail(q->client, -EINVAL, "a length is given without data");
-	if (push->header_bytes > MR_BODY_BYTES_MAX)
-		return mr_publish_too_large(q->client);
-	with.header_bytes = push->header_bytes + mr_ticket_header_bytes(push);
-	block = malloc(with.header_bytes);
-	if (block == NULL)
-		return mr_fail(q->client, -ENOMEM, NULL);
-	with.headers = block;
-	error = mr_ticket_header_write(push, block)
-			? prepend_to_block(q, &with, out)
-			: mr_fail(q->client, -EINVAL, "the header block has no first line");
-	free(block);
-	return error;
-}
-
 static struct mr_outgoing outgoing_of(const struct mr_queue *q, const struct mr_push *push)
 {
-	bool with = has_options(push);
+	bool with = mr_queue_push_has_options(push);
 
 	return (struct mr_outgoing){
 		.kind = with ? MRF_MESSAGE_KIND_PUSH_OPTIONS : MRF_MESSAGE_KIND_PUSH,
@@ -710,14 +551,14 @@ static int check_repeated(struct mr_queue *q, const struct mr_push *push)
 
 static int push_with_options(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
 {
-	struct with_options with;
-	int error = prepend_options(q, push, &with);
+	struct mr_push_prepended with;
+	int error = mr_queue_push_prepend(q, push, &with);
 
 	if (error == 0 && with.options.repeat != MRF_PUSH_REPEAT_NONE)
 		error = check_repeated(q, &with.push);
 	if (error == 0)
 		error = push_checked(q, &with.push, id);
-	free(with.memory);
+	mr_queue_push_prepended_free(&with);
 	return error;
 }
 
@@ -730,8 +571,8 @@ static int push_level(struct mr_queue *q, const struct mr_push *push, uint64_t *
 	if (push->priority < MR_PRIORITY_FIRST || push->priority > MR_PRIORITY_LAST)
 		return mr_fail(q->client, -EINVAL, "no such priority");
 	named.priority = (enum mr_priority)mr_priority_of_level(push->priority - MR_PRIORITY_FIRST);
-	if (has_options(&named)) {
-		error = check_options(q, &named);
+	if (mr_queue_push_has_options(&named)) {
+		error = mr_queue_push_check(q, &named);
 		return error != 0 ? error : push_with_options(q, &named, id);
 	}
 	return push_checked(q, &named, id);
@@ -754,13 +595,13 @@ static int push_one(struct mr_queue *q, const struct mr_push *push, uint64_t *id
 		return error;
 	if (mr_unlikely((unsigned)push->priority > MR_PRIORITY_LOW))
 		return push_level(q, push, id);
-	if (mr_unlikely(has_options(push))) {
-		error = check_options(q, push);
+	if (mr_unlikely(mr_queue_push_has_options(push))) {
+		error = mr_queue_push_check(q, push);
 		if (error != 0)
 			return error;
 	}
-	return mr_unlikely(has_options(push)) ? push_with_options(q, push, id)
-					      : push_checked(q, push, id);
+	return mr_unlikely(mr_queue_push_has_options(push)) ? push_with_options(q, push, id)
+							    : push_checked(q, push, id);
 }
 
 int mr_queue_measure_output(struct mr_queue *q, const struct mr_push *push,
