@@ -1,31 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of consumers: tag, rate, bytes, exclusive, pauses, batches, leases. */
-#include "tests/unit/client/fixture.h"
-
-static void fill(struct fixture *f, unsigned count)
-{
-	struct mr_queue *q;
-	char text[16];
-
-	assert_int_equal(mr_queue_open(f->client, "jobs", NULL, &q), 0);
-	for (unsigned i = 0; i < count; i++) {
-		int bytes = snprintf(text, sizeof(text), "%u", i);
-
-		assert_int_equal(mr_push(q, text, (size_t)bytes), 0);
-	}
-	assert_int_equal(mr_settle(f->client, PATIENCE_MS), 0);
-	mr_queue_close(q);
-}
-
-static uint64_t peek(struct fixture *f, const uint64_t *field)
-{
-	uint64_t value;
-
-	bus_lock(&f->bus);
-	value = *field;
-	bus_unlock(&f->bus);
-	return value;
-}
+#include "tests/unit/client/fixture_queue.h"
 
 static void wait_until(struct fixture *f, const uint64_t *field, uint64_t wanted)
 {
