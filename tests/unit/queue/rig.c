@@ -329,6 +329,23 @@ void rig_push(struct rig *r, const struct rig_push *p)
 	mr_queues_push(r->queues, rig_session(p->client), &m, r->now_ms);
 }
 
+void rig_push_run(struct rig *r, uint32_t queue, unsigned count, const char *text,
+	const struct mrf_push_options *options)
+{
+	const struct rig_push push = {
+		.queue = queue, .client = 1, .text = text, .options = options};
+
+	for (unsigned i = 0; i < count; i++)
+		rig_push(r, &push);
+	rig_run(r);
+}
+
+int rig_withdraw(struct rig *r, const char *name, unsigned client, uint64_t ticket)
+{
+	r->ticket = ticket;
+	return rig_command(r, MRF_QUEUE_VERB_WITHDRAW, MRF_QUEUE_KIND_QUEUE, name, client, 0, 0);
+}
+
 void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms)
 {
@@ -340,6 +357,18 @@ void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	};
 
 	mr_queues_settle(r->queues, rig_session(client), &m, r->now_ms);
+}
+
+void rig_settle_run(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
+	enum mrf_settle_verb verb, uint32_t delay_ms)
+{
+	rig_settle(r, client, queue, tag, verb, delay_ms);
+	rig_run(r);
+}
+
+void rig_ack(struct rig *r, unsigned client, uint32_t queue, const char *text)
+{
+	rig_settle_run(r, client, queue, rig_expect(r, client, text), MRF_SETTLE_VERB_ACK, 0);
 }
 
 void rig_settle_with(struct rig *r, unsigned client, uint32_t queue,

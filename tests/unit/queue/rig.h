@@ -119,8 +119,18 @@ struct rig_push {
 	const struct mrf_push_options *options; /* not NULL: a PushOptions with these */
 };
 void rig_push(struct rig *r, const struct rig_push *p);
+/* Pushes such messages of client 1 and runs; `options` may be NULL. */
+void rig_push_run(struct rig *r, uint32_t queue, unsigned count, const char *text,
+	const struct mrf_push_options *options);
+/* Removes what waits with this ticket; returns the code. Client 0: the operator. */
+int rig_withdraw(struct rig *r, const char *name, unsigned client, uint64_t ticket);
 void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms);
+/* The same, and runs. */
+void rig_settle_run(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
+	enum mrf_settle_verb verb, uint32_t delay_ms);
+/* Expects a delivery with this text, acks it and runs. */
+void rig_ack(struct rig *r, unsigned client, uint32_t queue, const char *text);
 /* With a header block, for one settlement. */
 void rig_settle_with(struct rig *r, unsigned client, uint32_t queue,
 	const struct mrf_settlement *settlement, const char *headers);

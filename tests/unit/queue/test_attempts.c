@@ -80,8 +80,7 @@ static void deliveries_that_were_no_attempts_are_counted_as_spared(void **state)
 	}
 	rig_consume(&r, "work", 2, 1);
 	rig_run(&r);
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_REQUEUE, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_REQUEUE, 0);
 	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
 	assert_non_null(s);
 	assert_int_equal(s->view.extra.delivery.redelivered, 4);
@@ -186,10 +185,8 @@ static void returned_delivery_is_not_counted_and_comes_again(void **state)
 	push(q, 1);
 	rig_consume(&r, "work", 2, 1);
 	rig_run(&r);
-	for (unsigned i = 0; i < 10; i++) {
-		rig_settle(&r, 2, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_RETURNED, 0);
-		rig_run(&r);
-	}
+	for (unsigned i = 0; i < 10; i++)
+		rig_settle_run(&r, 2, q, rig_expect(&r, 2, "0"), MRF_SETTLE_VERB_RETURNED, 0);
 	rig_expect(&r, 2, "0");
 	assert_int_equal(dead(), 0);
 }

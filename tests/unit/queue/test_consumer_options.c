@@ -24,9 +24,7 @@ static int teardown(void **state)
 
 static void push(unsigned count, const char *text)
 {
-	for (unsigned i = 0; i < count; i++)
-		rig_push(&r, &(struct rig_push){.queue = work, .client = 1, .text = text});
-	rig_run(&r);
+	rig_push_run(&r, work, count, text, NULL);
 }
 
 static unsigned got(unsigned client)
@@ -141,8 +139,7 @@ static void paused_consumer_keeps_what_it_has_and_may_settle_it(void **state)
 	push(2, "x");
 	tag = rig_expect(&r, 2, "x");
 	assert_int_equal(operate(MRF_QUEUE_VERB_PAUSE_CONSUMER, 0, "a"), 0);
-	rig_settle(&r, 2, work, tag, MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, tag, MRF_SETTLE_VERB_ACK, 0);
 	rig_expect_none(&r, 2);
 	assert_int_equal(operate(MRF_QUEUE_VERB_RESUME_CONSUMER, 0, "a"), 0);
 	rig_expect(&r, 2, "x");
@@ -187,8 +184,7 @@ static void consumer_that_left_gets_messages_when_it_asks_again(void **state)
 	work = rig_make(&r, "work");
 	begin(2, NULL, 10);
 	push(1, "x");
-	rig_settle(&r, 2, work, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_LEAVE, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_LEAVE, 0);
 	rig_expect_none(&r, 2);
 	begin(2, NULL, 10);
 	rig_expect(&r, 2, "x");
@@ -230,8 +226,7 @@ static void lost_active_consumer_loses_nothing_and_keeps_the_order(void **state)
 		snprintf(text, sizeof(text), "m%u", i);
 		push(1, text);
 	}
-	rig_settle(&r, 2, work, rig_expect(&r, 2, "m0"), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_ack(&r, 2, work, "m0");
 	assert_int_equal(got(3), 0);
 	r.gone[2] = true;
 	rig_pass(&r, 50);
@@ -278,8 +273,7 @@ static void slow_active_consumer_that_is_heard_stays_the_active_one(void **state
 	assert_int_equal(state_of(2), MRF_CONSUMER_STATE_STALLED);
 	assert_int_equal(got(3), 0);
 	rig_settle(&r, 2, work, late, MRF_SETTLE_VERB_RELEASED, 0);
-	rig_settle(&r, 2, work, next, MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, next, MRF_SETTLE_VERB_ACK, 0);
 	rig_expect(&r, 2, "slow");
 	assert_int_equal(got(3), 0);
 }
@@ -298,8 +292,7 @@ static void pause_hands_over_when_nothing_is_out(void **state)
 	push(1, "two");
 	rig_expect_none(&r, 2);
 	rig_expect_none(&r, 3); /* "one" could come back, and is first */
-	rig_settle(&r, 2, work, tag, MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, tag, MRF_SETTLE_VERB_ACK, 0);
 	rig_expect(&r, 3, "two");
 	assert_int_equal(operate(MRF_QUEUE_VERB_RESUME_CONSUMER, 0, "a"), 0);
 	push(1, "three");
@@ -440,12 +433,10 @@ static void bytes_stop_deliveries_until_some_are_settled(void **state)
 	assert_int_equal(mrf_queue_consumer_row_outstanding_bytes(row_of(2)), 30);
 	for (unsigned i = 0; i < 3; i++)
 		tags[i] = rig_expect(&r, 2, "ten bytes.");
-	rig_settle(&r, 2, work, tags[0], MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, tags[0], MRF_SETTLE_VERB_ACK, 0);
 	tags[3] = rig_expect(&r, 2, "ten bytes.");
 	rig_expect_none(&r, 2);
-	rig_settle(&r, 2, work, tags[3], MRF_SETTLE_VERB_ACK_UP_TO, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, tags[3], MRF_SETTLE_VERB_ACK_UP_TO, 0);
 	assert_int_equal(got(2), 3);
 }
 
@@ -461,8 +452,7 @@ static void message_beyond_the_limit_goes_alone(void **state)
 	begin(2, NULL, 1000);
 	push(2, text);
 	assert_int_equal(got(2), 1);
-	rig_settle(&r, 2, work, rig_expect(&r, 2, text), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_ack(&r, 2, work, text);
 	rig_expect(&r, 2, text);
 }
 
@@ -480,8 +470,7 @@ static void timed_out_bytes_count_until_the_consumer_is_heard(void **state)
 	rig_expect_none(&r, 2);
 	rig_pass(&r, 1100);
 	rig_expect_none(&r, 2);
-	rig_settle(&r, 2, work, tag, MRF_SETTLE_VERB_RELEASED, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, work, tag, MRF_SETTLE_VERB_RELEASED, 0);
 	rig_expect(&r, 2, "ten bytes.");
 	rig_expect_none(&r, 2);
 }

@@ -1,41 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages that are pushed with a delay or for a time. */
-#include "tests/unit/queue/rig.h"
+#include "tests/unit/queue/rig_work.h"
 
 #include <errno.h>
 
-static struct rig r;
-static uint32_t q;
-
-static int setup(void **state)
-{
-	(void)state;
-	rig_open(&r, NULL);
-	q = rig_make(&r, "work");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_close(&r);
-	return 0;
-}
-
-static void push(const char *text, const struct mrf_push_options *options)
-{
-	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = text, .options = options});
-	rig_run(&r);
-}
-
 static void push_delayed(const char *text, uint32_t delay_ms, uint32_t ttl_ms)
 {
-	push(text, &(struct mrf_push_options){.delay_ms = delay_ms, .ttl_ms = ttl_ms});
-}
-
-static struct mrf_table row(void)
-{
-	return rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work");
+	push_with(text, (struct mrf_push_options){.delay_ms = delay_ms, .ttl_ms = ttl_ms});
 }
 
 static void delayed_message_comes_when_it_is_due(void **state)
@@ -44,7 +15,7 @@ static void delayed_message_comes_when_it_is_due(void **state)
 	rig_consume(&r, "work", 2, 10);
 	push_delayed("late", 500, 0);
 	push_delayed("early", 100, 0);
-	push("now", NULL);
+	rig_push_run(&r, q, 1, "now", NULL);
 	rig_expect(&r, 2, "now");
 	rig_pass(&r, 99);
 	rig_expect_none(&r, 2);
@@ -64,9 +35,9 @@ static void place_in_the_queue_counts_from_the_time_it_is_due(void **state)
 	(void)state;
 	push_delayed("second", 100, 0);
 	rig_pass(&r, 50);
-	push("first", NULL);
+	rig_push_run(&r, q, 1, "first", NULL);
 	rig_pass(&r, 50);
-	push("third", NULL);
+	rig_push_run(&r, q, 1, "third", NULL);
 	rig_consume(&r, "work", 2, 10);
 	rig_run(&r);
 	rig_expect(&r, 2, "first");
@@ -81,13 +52,7 @@ static uint64_t unix_ms(void)
 
 static void push_at(const char *text, uint64_t at_ms)
 {
-	push(text, &(struct mrf_push_options){.at_ms = at_ms});
-}
-
-static void take(const char *text)
-{
-	rig_settle(&r, 2, q, rig_expect(&r, 2, text), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	push_with(text, (struct mrf_push_options){.at_ms = at_ms});
 }
 
 static void message_for_a_time_of_day_comes_then(void **state)
@@ -154,10 +119,10 @@ static void time_of_day_after_the_time_to_live_never_comes(void **state)
 {
 	(void)state;
 	rig_consume(&r, "work", 2, 10);
-	push("at", &(struct mrf_push_options){.at_ms = unix_ms() + 2000, .ttl_ms = 1000});
+	push_with("at", (struct mrf_push_options){.at_ms = unix_ms() + 2000, .ttl_ms = 1000});
 	rig_pass(&r, 1000);
 	assert_int_equal(r.stats.drop_expired, 1);
-	push("at", &(struct mrf_push_options){.at_ms = unix_ms() + 1000, .ttl_ms = 2000});
+	push_with("at", (struct mrf_push_options){.at_ms = unix_ms() + 1000, .ttl_ms = 2000});
 	rig_pass(&r, 1000);
 	rig_expect(&r, 2, "at");
 	rig_pass(&r, 1000);
@@ -167,7 +132,7 @@ static void time_of_day_after_the_time_to_live_never_comes(void **state)
 static void time_to_live_ends_though_the_clock_steps_back(void **state)
 {
 	(void)state;
-	push("at", &(struct mrf_push_options){.at_ms = unix_ms() + 1000, .ttl_ms = 2000});
+	push_with("at", (struct mrf_push_options){.at_ms = unix_ms() + 1000, .ttl_ms = 2000});
 	r.stepped -= 3600000;
 	rig_pass(&r, 2000);
 	assert_int_equal(r.stats.drop_expired, 1);
@@ -207,7 +172,7 @@ static void peek_does_not_show_what_is_not_due(void **state)
 {
 	(void)state;
 	push_delayed("later", 1000, 0);
-	push("now", NULL);
+	rig_push_run(&r, q, 1, "now", NULL);
 	rig_command(&r, MRF_QUEUE_VERB_PEEK, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
 	assert_int_equal(r.count, 1);
 	assert_int_equal(mrf_queue_answer_messages_count(r.table), 1);
@@ -224,8 +189,9 @@ static void deleted_queue_gives_the_memory_of_delayed_messages_back(void **state
 	rig_run(&r);
 	before = mr_slab_bytes(r.store);
 	for (unsigned i = 0; i < 3000; i++)
-		push("a", &(struct mrf_push_options){
-				  .delay_ms = 1000 * i + 1, .ticket_low = i + 1, .ttl_ms = 500});
+		push_with(
+			"a", (struct mrf_push_options){
+				     .delay_ms = 1000 * i + 1, .ticket_low = i + 1, .ttl_ms = 500});
 	push_at("b", unix_ms() + 1000);
 	rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
 	rig_run(&r);
@@ -236,15 +202,9 @@ static void deleted_queue_gives_the_memory_of_delayed_messages_back(void **state
 
 static void push_ticket(const char *text, uint32_t delay_ms, uint64_t ticket)
 {
-	push(text, &(struct mrf_push_options){.delay_ms = delay_ms,
-			   .ticket_high = (uint16_t)(ticket >> 32),
-			   .ticket_low = (uint32_t)ticket});
-}
-
-static int withdraw(unsigned client, uint64_t ticket)
-{
-	r.ticket = ticket;
-	return rig_command(&r, MRF_QUEUE_VERB_WITHDRAW, MRF_QUEUE_KIND_QUEUE, "work", client, 0, 0);
+	push_with(text, (struct mrf_push_options){.delay_ms = delay_ms,
+				.ticket_high = (uint16_t)(ticket >> 32),
+				.ticket_low = (uint32_t)ticket});
 }
 
 static void cancelled_message_never_comes(void **state)

@@ -31,9 +31,7 @@ static uint32_t make(enum mrf_queue_policy policy, unsigned consumers, uint32_t 
 
 static void push(uint32_t queue, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		rig_push(&r, &(struct rig_push){.queue = queue, .client = 1, .text = "x"});
-	rig_run(&r);
+	rig_push_run(&r, queue, count, "x", NULL);
 }
 
 static unsigned got(unsigned client)

@@ -3,33 +3,7 @@
 #include <stdio.h>
 
 #include "lib/wire/priority.h"
-#include "tests/unit/queue/rig.h"
-
-static struct rig r;
-static uint32_t q;
-
-static int setup(void **state)
-{
-	(void)state;
-	rig_open(&r, NULL);
-	r.recalls = true;
-	q = rig_make(&r, "work");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_close(&r);
-	return 0;
-}
-
-static void push_with(const char *text, struct mrf_push_options options)
-{
-	rig_push(
-		&r, &(struct rig_push){.queue = q, .client = 1, .text = text, .options = &options});
-	rig_run(&r);
-}
+#include "tests/unit/queue/rig_work.h"
 
 static void push(const char *text, unsigned level)
 {
@@ -50,12 +24,6 @@ static uint64_t consume_one(const char *text)
 	return tag;
 }
 
-static void settle(uint64_t tag, enum mrf_settle_verb verb, uint32_t delay_ms)
-{
-	rig_settle(&r, 2, q, tag, verb, delay_ms);
-	rig_run(&r);
-}
-
 /* Expects the messages one by one, and acks them. */
 static void expect_order(const char *const *texts, unsigned count)
 {
@@ -70,18 +38,16 @@ static void expect_order(const char *const *texts, unsigned count)
 
 static void set_aging(uint32_t aging_ms)
 {
-	r.edits = MRF_QUEUE_OPTION_AGING;
 	r.options.aging_ms = aging_ms;
-	assert_int_equal(
-		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0), 0);
+	edit(MRF_QUEUE_OPTION_AGING);
 }
 
 static uint64_t ready(unsigned level)
 {
-	struct mrf_table row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work");
+	struct mrf_table work = row();
 
-	assert_int_equal(mrf_queue_row_ready_by_level_count(row), MR_LEVELS);
-	return mrf_queue_row_ready_by_level_at(row, level);
+	assert_int_equal(mrf_queue_row_ready_by_level_count(work), MR_LEVELS);
+	return mrf_queue_row_ready_by_level_at(work, level);
 }
 
 static void names_are_levels(void **state)
@@ -247,7 +213,7 @@ static void purge_and_age_limit_reach_all_levels(void **state)
 	for (unsigned level = 0; level < MR_LEVELS; level++)
 		push("x", level);
 	rig_pass(&r, 101);
-	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 0);
+	assert_int_equal(mrf_queue_row_ready(row()), 0);
 	assert_int_equal(mrf_queue_row_dead_ready(r.row), 10);
 }
 
@@ -344,7 +310,7 @@ static void malformed_priorities_are_refused(void **state)
 			     .options = &both});
 	rig_run(&r);
 	rig_expect_accepted(&r, 1, 1, 2, MRF_STATUS_CODE_BAD);
-	assert_int_equal(mrf_queue_row_ready(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 0);
+	assert_int_equal(mrf_queue_row_ready(row()), 0);
 }
 
 int main(void)

@@ -40,8 +40,7 @@ static int teardown(void **state)
 
 static void push(uint32_t queue, const char *text)
 {
-	rig_push(&r, &(struct rig_push){.queue = queue, .client = 1, .text = text});
-	rig_run(&r);
+	rig_push_run(&r, queue, 1, text, NULL);
 }
 
 /* Makes the queue with a back-off of 100 ms, doubled, at most 300 ms, and nearly no end. */
@@ -62,8 +61,7 @@ static struct mrf_table show(const char *name)
 
 static void nack(uint32_t q, uint32_t delay_ms)
 {
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, delay_ms);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, delay_ms);
 }
 
 /* Expects that the message comes after that time and not a millisecond sooner. */

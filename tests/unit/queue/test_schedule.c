@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages that a queue pushes into itself: each period, or by cron. */
-#include "tests/unit/queue/rig.h"
+#include "tests/unit/queue/rig_work.h"
 
 #include <errno.h>
 
 #define HEAD  "NATS/1.0\r\n"
 #define NIGHT "Millrace-Cron: 0 0 * * *\r\n\r\n"
-
-static struct rig r;
-static uint32_t q;
-
-static int setup(void **state)
-{
-	(void)state;
-	rig_open(&r, NULL);
-	q = rig_make(&r, "work");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_close(&r);
-	return 0;
-}
 
 static void push(unsigned client, const char *text, const char *headers,
 	const struct mrf_push_options *options)
@@ -53,12 +35,6 @@ static void push_cron(const char *text, const char *headers, uint32_t ticket)
 		&(struct mrf_push_options){.repeat = MRF_PUSH_REPEAT_CRON, .ticket_low = ticket});
 }
 
-static int withdraw(unsigned client, uint64_t ticket)
-{
-	r.ticket = ticket;
-	return rig_command(&r, MRF_QUEUE_VERB_WITHDRAW, MRF_QUEUE_KIND_QUEUE, "work", client, 0, 0);
-}
-
 static uint32_t schedules(void)
 {
 	assert_int_equal(
@@ -72,17 +48,6 @@ static struct mrf_table schedule(uint32_t index)
 {
 	assert_true(index < schedules());
 	return mrf_queue_answer_messages_at(r.table, index);
-}
-
-static struct mrf_table row(void)
-{
-	return rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work");
-}
-
-static void take(const char *text)
-{
-	rig_settle(&r, 2, q, rig_expect(&r, 2, text), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
 }
 
 static void each_period_brings_a_copy(void **state)

@@ -22,8 +22,7 @@ static int teardown(void **state)
 
 static void push(uint32_t queue, const char *text)
 {
-	rig_push(&r, &(struct rig_push){.queue = queue, .client = 1, .text = text});
-	rig_run(&r);
+	rig_push_run(&r, queue, 1, text, NULL);
 }
 
 static struct mrf_table show(const char *name)
@@ -50,8 +49,7 @@ static void requeued_message_comes_again_first_and_is_counted(void **state)
 	rig_consume(&r, "work", 2, 1);
 	push(q, "a");
 	push(q, "b");
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
 	s = rig_take(&r, 2, MRF_MESSAGE_KIND_DELIVER);
 	assert_non_null(s);
 	assert_memory_equal(s->view.payload, "a", 1);
@@ -106,8 +104,7 @@ static void consumer_that_never_acks_gets_no_more_than_its_prefetch(void **state
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 2);
 	assert_int_equal(r.stats.queue_dead, 0);
 	/* The delivery arrives, though late. */
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "x"), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_ack(&r, 2, q, "x");
 	assert_int_equal(rig_count(&r, 2, MRF_MESSAGE_KIND_DELIVER), 3);
 }
 
@@ -119,10 +116,8 @@ static void message_delivered_too_often_is_a_dead_letter(void **state)
 	(void)state;
 	rig_consume(&r, "work", 2, 1);
 	push(q, "a");
-	for (unsigned i = 0; i < 3; i++) {
-		rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
-		rig_run(&r);
-	}
+	for (unsigned i = 0; i < 3; i++)
+		rig_settle_run(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
 	rig_expect_none(&r, 2);
 	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 1);
 	rig_consume(&r, "work.dead", 3, 1);
@@ -214,9 +209,8 @@ static void headers_that_make_no_sense_do_not_hide_the_reason(void **state)
 		assert_ptr_equal(memmem(s->body, s->view.header_bytes, "\r\n\r\n", 4),
 			s->body + s->view.header_bytes - 4);
 		assert_true(strstr(odd[i], "A: 1") == NULL || has(s, "A: 1"));
-		rig_settle(&r, 3, s->view.extra.delivery.queue, s->view.extra.delivery.tag,
+		rig_settle_run(&r, 3, s->view.extra.delivery.queue, s->view.extra.delivery.tag,
 			MRF_SETTLE_VERB_ACK, 0);
-		rig_run(&r);
 	}
 }
 
@@ -325,8 +319,7 @@ static void redrive_moves_no_more_than_asked_for(void **state)
 	rig_consume(&r, "work", 2, 1);
 	for (unsigned i = 0; i < 5; i++) {
 		push(q, "a");
-		rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
-		rig_run(&r);
+		rig_settle_run(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
 	}
 	rig_command(&r, MRF_QUEUE_VERB_CANCEL, MRF_QUEUE_KIND_QUEUE, "work", 2, 7, 0);
 	rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 2);
@@ -344,8 +337,7 @@ static void dead_letters_have_none_to_go_back(void **state)
 	(void)state;
 	rig_consume(&r, "work", 2, 1);
 	push(q, "a");
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_REJECT, 0);
 	push(rig_make(&r, "work.dead.dead"), "b");
 	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_REDRIVE, MRF_QUEUE_KIND_QUEUE,
 				 "work.dead.dead", 0, 0, 0),
@@ -354,8 +346,7 @@ static void dead_letters_have_none_to_go_back(void **state)
 	assert_int_equal(r.code, 0);
 	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 0);
 	push(q, "c");
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "c"), MRF_SETTLE_VERB_REJECT, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, rig_expect(&r, 2, "c"), MRF_SETTLE_VERB_REJECT, 0);
 	assert_int_equal(mrf_queue_row_dead_ready(show("work")), 1);
 	assert_int_equal(mrf_queue_row_ready(show("work.dead.dead")), 1);
 }
@@ -381,10 +372,8 @@ static void dead_letter_in_turn_does_not_die(void **state)
 	rig_consume(&r, "work.dead", 3, 1);
 	rig_run(&r);
 	q = mrf_queue_row_queue(show("work.dead"));
-	for (unsigned i = 0; i < 10; i++) {
-		rig_settle(&r, 3, q, rig_expect(&r, 3, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
-		rig_run(&r);
-	}
+	for (unsigned i = 0; i < 10; i++)
+		rig_settle_run(&r, 3, q, rig_expect(&r, 3, "a"), MRF_SETTLE_VERB_REQUEUE, 0);
 	rig_settle(&r, 3, q, rig_expect(&r, 3, "a"), MRF_SETTLE_VERB_REJECT, 0);
 	assert_int_equal(mrf_queue_row_ready(show("work.dead")), 0);
 	assert_int_equal(r.stats.queue_dead, 1);
@@ -402,8 +391,7 @@ static void purged_queue_is_empty_and_gives_its_memory_back(void **state)
 	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0);
 	assert_int_equal(r.count, 4999);
 	assert_int_equal(mrf_queue_row_ready(show("work")), 0);
-	rig_settle(&r, 2, q, rig_expect(&r, 2, "a"), MRF_SETTLE_VERB_ACK, 0);
-	rig_run(&r);
+	rig_ack(&r, 2, q, "a");
 	assert_int_equal(mrf_queue_row_bytes(show("work")), 0);
 	assert_true(mr_slab_bytes(r.store) <= before + (512u << 10));
 }

@@ -26,8 +26,7 @@ static int teardown(void **state)
 
 static void push(uint32_t q, const char *text)
 {
-	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = text});
-	rig_run(&r);
+	rig_push_run(&r, q, 1, text, NULL);
 }
 
 static void call(uint32_t q, uint64_t correlation, uint64_t patience)
@@ -205,8 +204,7 @@ static void released_frees_the_credit_of_a_recall(void **state)
 	tag = rig_expect(&r, 2, "a");
 	rig_pass(&r, ACK_MS);
 	rig_expect_none(&r, 2);
-	rig_settle(&r, 2, q, tag, MRF_SETTLE_VERB_RELEASED, 0);
-	rig_run(&r);
+	rig_settle_run(&r, 2, q, tag, MRF_SETTLE_VERB_RELEASED, 0);
 	rig_expect(&r, 2, "a");
 	assert_int_equal(r.stats.bad_tags, 0);
 }

@@ -2,66 +2,35 @@
 /* A message's time to live ends exactly, wherever the message stands. */
 #include <stdio.h>
 
-#include "tests/unit/queue/rig.h"
-
-static struct rig r;
-static uint32_t q;
-
-static int setup(void **state)
-{
-	(void)state;
-	rig_open(&r, NULL);
-	r.recalls = true;
-	q = rig_make(&r, "work");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_close(&r);
-	return 0;
-}
+#include "tests/unit/queue/rig_work.h"
 
 /* Pushes a message with a time to live; 0: one without. */
 static void push(const char *text, uint32_t ttl_ms)
 {
 	const struct mrf_push_options options = {.ttl_ms = ttl_ms};
 
-	rig_push(&r, &(struct rig_push){.queue = q,
-			     .client = 1,
-			     .text = text,
-			     .options = ttl_ms != 0 ? &options : NULL});
-	rig_run(&r);
-}
-
-static void settle(uint64_t tag, enum mrf_settle_verb verb, uint32_t delay_ms)
-{
-	rig_settle(&r, 2, q, tag, verb, delay_ms);
-	rig_run(&r);
+	rig_push_run(&r, q, 1, text, ttl_ms != 0 ? &options : NULL);
 }
 
 static uint64_t depth(void)
 {
-	struct mrf_table row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work");
+	struct mrf_table work = row();
 
-	return mrf_queue_row_ready(row) + mrf_queue_row_delayed(row) +
-	       mrf_queue_row_outstanding(row);
+	return mrf_queue_row_ready(work) + mrf_queue_row_delayed(work) +
+	       mrf_queue_row_outstanding(work);
 }
 
 static void assert_ended(uint64_t count)
 {
 	assert_int_equal(r.stats.drop_expired, count);
-	assert_int_equal(mrf_queue_row_expired(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), count);
+	assert_int_equal(mrf_queue_row_expired(row()), count);
 }
 
 /* Makes the queue send messages whose time is over to the dead letters. */
 static void keep_expired(void)
 {
-	r.edits = MRF_QUEUE_OPTION_WHEN_EXPIRED;
 	r.options.when_expired = MRF_QUEUE_EXPIRED_DEAD_LETTER;
-	assert_int_equal(
-		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_QUEUE, "work", 0, 0, 0), 0);
+	edit(MRF_QUEUE_OPTION_WHEN_EXPIRED);
 }
 
 static void message_behind_others_ends(void **state)
@@ -330,8 +299,7 @@ static void message_in_fragments_ends(void **state)
 					     .options = &options});
 		rig_run(&r);
 		assert_int_equal(depth(), 1);
-		assert_int_equal(
-			mrf_queue_row_bytes(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 1280);
+		assert_int_equal(mrf_queue_row_bytes(row()), 1280);
 		if (turn == 0)
 			rig_pass(&r, 100);
 	}
@@ -470,7 +438,7 @@ static void every_message_is_acked_or_ends(void **state)
 		acked += known[i].acked;
 	assert_int_equal(acked + r.stats.drop_expired, MR_ARRAY_COUNT(known));
 	assert_true(acked > 500 && r.stats.drop_expired > 500);
-	assert_int_equal(mrf_queue_row_bytes(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), 0);
+	assert_int_equal(mrf_queue_row_bytes(row()), 0);
 }
 
 int main(void)
