@@ -206,7 +206,8 @@ void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_
 
 /* Passes a message to the home worker of its queue. A number that names no worker names no queue,
  * which this worker can answer itself. */
-static void send_home(struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
+MR_ALWAYS_INLINE void send_home(
+	struct mr_worker *w, struct mr_session *from, const struct mr_message_view *m)
 {
 	unsigned home = mr_queue_worker(m->header.target);
 	struct mr_message_plan plan;
@@ -219,19 +220,36 @@ static void send_home(struct mr_worker *w, struct mr_session *from, const struct
 	mr_worker_mesh_home(w, home, from->id, &plan, m->header.target);
 }
 
-void mr_worker_queues_entry(struct mr_worker *w, const struct mr_burst_entry *e)
+static void __attribute__((noinline))
+entry_plain(struct mr_worker *w, const struct mr_burst_entry *e)
 {
-	struct mr_message_view plain;
+	struct mr_message_view plain = mr_message_plain(e->at, e->header);
 
-	if (mr_unlikely(e->view != NULL && e->view->subject_bytes != 0)) {
+	send_home(w, e->from, &plain);
+}
+
+static void __attribute__((noinline))
+entry_elsewhere(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	if (mr_unlikely(e->view->subject_bytes != 0)) {
 		mr_count(w->stats->drop_bad_message, 1);
 		mr_count(e->from->stats->rejected, 1);
-	} else if (e->view != NULL) {
-		send_home(w, e->from, e->view);
-	} else {
-		plain = mr_message_plain(e->at, e->header);
-		send_home(w, e->from, &plain);
+		return;
 	}
+	send_home(w, e->from, e->view);
+}
+
+/* The usual case, a view for a queue of this worker, needs no stack frame. */
+void mr_worker_queues_entry(struct mr_worker *w, const struct mr_burst_entry *e)
+{
+	const struct mr_message_view *m = e->view;
+
+	if (m == NULL)
+		entry_plain(w, e);
+	else if (mr_likely(m->subject_bytes == 0 && mr_queue_worker(m->header.target) == w->index))
+		mr_worker_queues_take(w, e->from->id, m);
+	else
+		entry_elsewhere(w, e);
 }
 
 /* Copies the command before it checks it, so that it cannot change in between. */

@@ -601,6 +601,33 @@ static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e
 	return true;
 }
 
+/* Passes on adjacent messages of one session for queues; returns how many. They add nothing to the
+ * turn's work and leave nothing behind, so the turn's limits need no check between them. */
+static inline uint32_t pass_to_queues(
+	struct mr_worker *w, const struct mr_burst_entry *first, const struct mr_burst_entry *end)
+{
+	const struct mr_burst_entry *e = first;
+
+	do
+		mr_worker_queues_entry(w, e++);
+	while (e < end && e->from == first->from && mr_worker_is_for_queue(&e->header));
+	return (uint32_t)(e - first);
+}
+
+/* Routes the messages at `e`: a run, adjacent ones for queues, or one. Returns how many; 0: they
+ * must wait. */
+static inline uint32_t route_some(
+	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
+{
+	uint32_t run = run_of(e, end);
+
+	if (run > 0)
+		return publish_run(w, e, run);
+	if (mr_worker_is_for_queue(&e->header))
+		return pass_to_queues(w, e, end);
+	return route_viewed(w, e);
+}
+
 /* Bounds the cycles of a turn: the thread may not have run in between. */
 static uint64_t __attribute__((noinline)) bound_cycles(const struct mr_burst_entry *first,
 	const struct mr_burst_entry *end, uint64_t work, uint64_t cycles)
@@ -717,9 +744,8 @@ static const struct mr_burst_entry *take_turn(struct mr_worker *w, const struct 
 	mr_worker_turn_begin(w);
 	over = w->share.turn_visits + MR_TURN_WORK;
 	while (mr_likely(!waits) && e < end && e->from == s) {
-		uint32_t run = run_of(e, end), took;
+		uint32_t took = route_some(w, e, end);
 
-		took = run == 0 ? route_one(w, e) : publish_run(w, e, run);
 		e += took;
 		waits = took == 0 || looked->visits + w->share.turn_work >= over || s->late != NULL;
 	}
