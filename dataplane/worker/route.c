@@ -482,8 +482,10 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 		publish_further(w, from, &m, r, asked, delivered);
 }
 
-/* Routes one publish. False: it must wait. */
-MR_ALWAYS_INLINE bool publish_message(struct mr_worker *w, const struct mr_burst_entry *e)
+/* Routes one publish that has a view. False: it must wait. Out of line, as it needs many registers.
+ */
+static bool __attribute__((noinline))
+publish_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	struct mr_session *from = e->from;
 	const struct mr_message_view *m = e->view;
@@ -585,13 +587,12 @@ static bool route_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 	if (mr_unlikely(e->view == NULL))
 		return route_plain(w, e);
 	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
-		return publish_message(w, e);
+		return publish_viewed(w, e);
 	mr_worker_route_other(w, e->from, *e->view);
 	return true;
 }
 
-/* Routes one message that is not part of a run. Queues are checked before route_viewed, which needs
- * many registers. */
+/* Routes one message that is not part of a run. */
 static inline bool route_one(struct mr_worker *w, const struct mr_burst_entry *e)
 {
 	if (mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH) ||
@@ -619,8 +620,11 @@ static inline uint32_t pass_to_queues(
 static inline uint32_t route_some(
 	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_burst_entry *end)
 {
-	uint32_t run = run_of(e, end);
+	uint32_t run;
 
+	if (e->view != NULL && mr_likely(e->header.kind == MRF_MESSAGE_KIND_PUBLISH))
+		return publish_viewed(w, e);
+	run = run_of(e, end);
 	if (run > 0)
 		return publish_run(w, e, run);
 	if (mr_worker_is_for_queue(&e->header))
