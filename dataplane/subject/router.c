@@ -84,6 +84,7 @@ struct mr_router {
 	size_t footprint_bytes;
 	/* the worker's own */
 	uint64_t period;
+	struct cache_entry *last; /* that of the last subject that was found */
 	size_t arena_used;
 	bool full;
 	struct mr_router_counters counters;
@@ -159,6 +160,7 @@ int mr_router_new(
 	r->set_mask = entries / WAYS - 1;
 	r->footprint_bytes = bytes;
 	r->period = 1;
+	r->last = r->entries;
 	mr_walk_init(r->walk, t, worker);
 	*out = r;
 	return 0;
@@ -268,6 +270,17 @@ static bool walk_fits(const struct mr_walk *w, uint32_t spans, uint32_t groups, 
 	return mr_walk_spans(w) <= spans && w->group_count <= groups && w->member_count <= members;
 }
 
+/* True if all receivers of a route with few of them are bound queues. */
+static bool is_for_queues(const struct mr_route *route)
+{
+	if (route->large || route->group_count == 0 || route->span_count > 0 || route->workers != 0)
+		return false;
+	for (uint32_t g = 0; g < route->group_count; g++)
+		if (!mr_route_group_is_queue(&route->groups[g]))
+			return false;
+	return true;
+}
+
 /* Writes the walk's result into a place; `begun` holds the versions from before the walk. */
 static const struct mr_route *fill_place(const struct mr_router *r, const struct room *room,
 	const struct place *begun, const char *subject, const struct key *k)
@@ -293,6 +306,7 @@ static const struct mr_route *fill_place(const struct mr_router *r, const struct
 		.hash = k->hash,
 	};
 	mr_walk_emit(w, room->spans, room->groups, room->members);
+	room->place->route.queues_only = is_for_queues(&room->place->route);
 	return &room->place->route;
 }
 
@@ -446,6 +460,7 @@ MR_ALWAYS_INLINE const struct mr_route *cache_look(struct mr_router *r, const st
 			continue;
 		if (mr_likely(place_hit(r, &e->place))) {
 			r->counters.cache_hits++;
+			r->last = e;
 			return &e->place.route;
 		}
 		/* The entry cannot be found again; holders of the route may go on reading it. */
@@ -476,7 +491,8 @@ static __attribute__((noinline)) const struct mr_route *cache_miss(
 	return fill_large(r, &begun, k);
 }
 
-const struct mr_route *mr_router_subject(
+/* Looks up a subject that is not that of r->last, or whose entry has become stale. */
+static __attribute__((noinline)) const struct mr_route *look_up(
 	struct mr_router *r, const void *subject, size_t bytes, enum mr_subject_fault *fault)
 {
 	struct key k = {subject, bytes, 0};
@@ -494,6 +510,19 @@ const struct mr_route *mr_router_subject(
 		return NULL;
 	}
 	return cache_miss(r, &k);
+}
+
+/* Publishers without aliases mostly send several messages to one subject. */
+const struct mr_route *mr_router_subject(
+	struct mr_router *r, const void *subject, size_t bytes, enum mr_subject_fault *fault)
+{
+	struct cache_entry *e = r->last;
+
+	if (e->place.route.bytes != bytes || !mr_text_equal(e->subject, subject, bytes) ||
+		mr_unlikely(!place_hit(r, &e->place)))
+		return look_up(r, subject, bytes, fault);
+	r->counters.cache_hits++;
+	return &e->place.route;
 }
 
 static const struct mr_route *cached_or_miss(struct mr_router *r, const struct key *k)

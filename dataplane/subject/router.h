@@ -53,17 +53,18 @@ struct mr_route {
 	const struct mr_sink_span *spans; /* this worker's plain subscribers */
 	const struct mr_route_group *groups;
 	const struct mr_sink_span *members;
-	uint32_t group_count : 19;
-	uint32_t asks : 1; /* a subscriber of any worker asks for a stamp */
+	uint32_t group_count : 18;
+	uint32_t interest : 1; /* there are subscribers, unless all are gone by now */
+	uint32_t asks : 1;     /* a subscriber of any worker asks for a stamp */
 	uint32_t span_count : 12;
 	uint16_t far : 15; /* plain subscribers of other workers; 32,767: that many or more */
 	uint16_t cut : 1;  /* some sinks of one session are left out; see mr_route_cut */
 	uint8_t bytes;
 	uint8_t sinks : 6; /* this worker's plain subscribers; 63: that many or more */
-	bool interest : 1; /* there are subscribers, unless all are gone by now */
 	bool large : 1; /* MR_ROUTE_LARGE sinks and groups or more, or a session has several, or one
 			    * asks for a stamp */
-	uint64_t hash;  /* hash of the subject */
+	bool queues_only : 1; /* all receivers are bound queues, and it is not large */
+	uint64_t hash;        /* hash of the subject */
 };
 
 #define MR_ROUTE_LARGE 64u

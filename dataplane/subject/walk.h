@@ -32,7 +32,7 @@
 
 /* The widths of the bit fields of struct mr_route. */
 _Static_assert(
-	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 19, "see struct mr_route");
+	MR_WALK_LISTS_MAX < 1u << 12 && MR_WALK_GROUPS_MAX < 1u << 18, "see struct mr_route");
 
 /* The possible place of a node, then the node. */
 struct mr_walk_step {

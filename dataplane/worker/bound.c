@@ -69,19 +69,6 @@ void mr_worker_bound_hold(struct mr_worker *w, enum mr_queue_held what, uint64_t
 	mr_worker_wake_peers(w);
 }
 
-/* Mostly the first binding. */
-bool mr_bound_find(const struct mr_route *r, uint32_t g, struct mr_member *out)
-{
-	const struct mr_sink *sink = r->members[r->groups[g].span_first].sinks;
-	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
-
-	if (mr_unlikely((flags & MR_SINK_GONE) != 0))
-		return mr_route_group_pick(r, g, 0, out);
-	out->worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT);
-	out->generation = sink->generation;
-	return true;
-}
-
 /* [worker.sleep] */
 static uint64_t load_flag(const struct mr_full_flag *flag)
 {

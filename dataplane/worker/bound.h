@@ -50,6 +50,9 @@ void mr_worker_bound_hold(
  * accepted, else Low. */
 void mr_worker_bound_give(struct mr_worker *w, uint64_t from, uint8_t ends,
 	const struct mr_route *r, uint32_t g, const struct mr_message_view *m);
+/* Gives it to all groups of a route that are bound queues. */
+void mr_worker_bound_give_all(struct mr_worker *w, uint64_t from, uint8_t ends,
+	const struct mr_route *r, const struct mr_message_view *m);
 /* Takes such a publish that another worker sent. */
 void mr_worker_bound_take(struct mr_worker *w, uint64_t from, const struct mr_message_view *m);
 
@@ -63,7 +66,18 @@ enum mr_bound_state mr_worker_bound_look(struct mr_worker *w, uint64_t peer,
 
 /* Finds the queue that is the route's group `g`: its worker, and its number as the generation.
  * False: it was unbound just now. */
-bool mr_bound_find(const struct mr_route *r, uint32_t g, struct mr_member *out);
+static inline bool mr_bound_find(const struct mr_route *r, uint32_t g, struct mr_member *out)
+{
+	/* Mostly the first binding. */
+	const struct mr_sink *sink = r->members[r->groups[g].span_first].sinks;
+	uint32_t flags = atomic_load_explicit(&sink->flags, memory_order_relaxed);
+
+	if (mr_unlikely((flags & MR_SINK_GONE) != 0))
+		return mr_route_group_pick(r, g, 0, out);
+	out->worker = (uint16_t)(flags >> MR_SINK_WORKER_SHIFT);
+	out->generation = sink->generation;
+	return true;
+}
 /* True if a group of the route is not a bound queue. */
 bool mr_bound_has_members(const struct mr_route *r);
 

@@ -6,26 +6,36 @@
 #include "dataplane/worker/fan.h"
 #include "dataplane/worker/queues.h"
 
-/* Makes a Push of the publish. Origin says that it is promised. */
-static void make_push(struct mr_message_view *v, const struct mr_route *r, uint8_t ends)
+/* Makes a Push of the publish, without its target. Origin says that it is promised. Written field
+ * by field: most messages have none of the large parts. */
+static inline void make_push(struct mr_message_view *v, const struct mr_message_view *m,
+	const struct mr_route *r, uint8_t ends)
 {
 	const uint8_t kept = MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_FRAGMENT;
-	bool promised = mr_message_is_promised(v->header.flags);
-	uint8_t flags = v->header.flags & kept;
+	uint8_t flags = m->header.flags & kept;
 
-	if (promised && !(flags & MRF_MESSAGE_FLAG_ORIGIN))
-		v->extra.origin = (struct mrf_message_origin){0};
-	if (promised)
+	if (mr_unlikely((flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		v->extra.fragment = m->extra.fragment;
+	if (mr_message_is_promised(m->header.flags)) {
+		v->extra.origin = flags & MRF_MESSAGE_FLAG_ORIGIN ? m->extra.origin
+								  : (struct mrf_message_origin){0};
 		flags |= MRF_MESSAGE_FLAG_ORIGIN | ends;
+	}
 	v->extra.flags = flags;
-	v->header.flags = flags | MRF_MESSAGE_FLAG_SECTIONS;
-	v->header.kind = MRF_MESSAGE_KIND_PUSH;
+	v->header = (struct mrf_message_header){.bytes = m->header.bytes,
+		.kind = MRF_MESSAGE_KIND_PUSH,
+		.flags = flags | MRF_MESSAGE_FLAG_SECTIONS};
+	v->token = (struct mrf_reply_token){0};
 	v->subject = (const uint8_t *)r->subject;
 	v->subject_bytes = r->bytes;
+	v->headers = m->headers;
+	v->header_bytes = m->header_bytes;
+	v->payload = m->payload;
+	v->payload_bytes = m->payload_bytes;
 }
 
-static void send_far(struct mr_worker *w, unsigned home, uint64_t from, bool promised,
-	const struct mr_message_view *v)
+static void __attribute__((noinline)) send_far(struct mr_worker *w, unsigned home, uint64_t from,
+	bool promised, const struct mr_message_view *v)
 {
 	struct mr_mesh_record record = {
 		.workers = 1ull << home, .session = from, .what = MR_MESH_BOUND};
@@ -38,23 +48,41 @@ static void send_far(struct mr_worker *w, unsigned home, uint64_t from, bool pro
 		mr_worker_window_sent(w, record.workers, v->header_bytes + v->payload_bytes);
 }
 
+static inline void give(struct mr_worker *w, uint64_t from, const struct mr_route *r, uint32_t g,
+	struct mr_message_view *push)
+{
+	struct mr_member member;
+
+	if (mr_unlikely(!mr_bound_find(r, g, &member)))
+		return;
+	push->header.target = member.generation;
+	w->round.delivered++;
+	if (mr_unlikely(push->header.bytes >= MR_FAN_BYTES_SMALL))
+		w->share.turn_work += push->header.bytes >> MR_FAN_BYTES_SHIFT;
+	if (member.worker == w->index)
+		mr_worker_queues_publish(w, from, push);
+	else
+		send_far(
+			w, member.worker, from, push->header.flags & MRF_MESSAGE_FLAG_ORIGIN, push);
+}
+
 void mr_worker_bound_give(struct mr_worker *w, uint64_t from, uint8_t ends,
 	const struct mr_route *r, uint32_t g, const struct mr_message_view *m)
 {
-	struct mr_message_view v = *m;
-	struct mr_member member;
+	struct mr_message_view push;
 
-	if (!mr_bound_find(r, g, &member))
-		return;
-	make_push(&v, r, ends);
-	v.header.target = member.generation;
-	w->round.delivered++;
-	if (mr_unlikely(m->header.bytes >= MR_FAN_BYTES_SMALL))
-		w->share.turn_work += m->header.bytes >> MR_FAN_BYTES_SHIFT;
-	if (member.worker == w->index)
-		mr_worker_queues_take(w, from, &v);
-	else
-		send_far(w, member.worker, from, v.header.flags & MRF_MESSAGE_FLAG_ORIGIN, &v);
+	make_push(&push, m, r, ends);
+	give(w, from, r, g, &push);
+}
+
+void mr_worker_bound_give_all(struct mr_worker *w, uint64_t from, uint8_t ends,
+	const struct mr_route *r, const struct mr_message_view *m)
+{
+	struct mr_message_view push;
+
+	make_push(&push, m, r, ends);
+	for (uint32_t g = 0; g < r->group_count; g++)
+		give(w, from, r, g, &push);
 }
 
 void mr_worker_bound_take(struct mr_worker *w, uint64_t from, const struct mr_message_view *m)

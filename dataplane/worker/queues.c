@@ -197,6 +197,13 @@ void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct m
 	}
 }
 
+void mr_worker_queues_publish(
+	struct mr_worker *w, uint64_t session, const struct mr_message_view *m)
+{
+	w->queues.touched = true;
+	mr_queues_publish(w->queues.engine, session, m, now_ms(w));
+}
+
 void mr_worker_queues_undelivered(struct mr_worker *w, uint64_t session, uint64_t tag)
 {
 	*slow_place(w, session) = session;

@@ -280,19 +280,12 @@ MR_ALWAYS_INLINE void end_publish(struct mr_worker *w, struct mr_session *from, 
 			may_answer(r) ? MRF_STATUS_CODE_OVERLOADED : MRF_STATUS_CODE_NO_RESPONDERS);
 }
 
-/* True if all receivers that are left are bound queues. */
-static inline bool is_for_queues_only(const struct mr_route *r, const struct mrf_reply_token *token)
-{
-	return r->group_count > 0 && r->workers == 0 && token == NULL && !mr_bound_has_members(r);
-}
-
-static void deliver_queues(struct mr_worker *w, const struct mr_session *from,
+/* Publishes to bound queues, which are the only receivers of the route. */
+static inline void publish_to_queues(struct mr_worker *w, const struct mr_session *from,
 	const struct mr_message_view *m, const struct mr_route *r)
 {
-	uint8_t ends = end_flag(from);
-
-	for (uint32_t g = 0; g < r->group_count; g++)
-		mr_worker_bound_give(w, from->id, ends, r, g, m);
+	w->round.published++;
+	mr_worker_bound_give_all(w, from->id, end_flag(from), r, m);
 }
 
 /* Delivers to queue groups and other workers, and handles a publish without receivers. Out of line,
@@ -303,10 +296,6 @@ publish_further(struct mr_worker *w, struct mr_session *from, const struct mr_me
 {
 	struct publish p;
 
-	if (is_for_queues_only(r, token)) {
-		deliver_queues(w, from, m, r);
-		return;
-	}
 	begin_publish(&p, from, m, r, token, delivered);
 	if (r->group_count > 0)
 		deliver_groups(w, &p);
@@ -439,6 +428,12 @@ bool mr_worker_route_fan(struct mr_worker *w, struct mr_session *s, struct mr_fa
 	return done;
 }
 
+/* True if the route is large, or for bound queues alone. */
+static inline bool is_special(const struct mr_route *r)
+{
+	return r->large || r->queues_only;
+}
+
 /* Counts the copying of large messages as work. True: the fan-out may exceed a turn. */
 static inline bool is_dear(struct mr_worker *w, const struct mr_route *r, uint32_t bytes)
 {
@@ -482,6 +477,16 @@ static void __attribute__((noinline)) publish_parts(struct mr_worker *w, struct 
 		publish_further(w, from, &m, r, asked, delivered);
 }
 
+/* Publishes one message that may take more than a turn. False: it must wait. */
+static bool publish_dear(
+	struct mr_worker *w, const struct mr_burst_entry *e, const struct mr_route *r)
+{
+	struct mrf_reply_token token = {e->from->id, e->view->token.correlation};
+	bool asks = (e->view->header.flags & MRF_MESSAGE_FLAG_TOKEN) != 0;
+
+	return publish_large(w, e, 1, r, asks ? &token : NULL) > 0;
+}
+
 /* Routes one publish that has a view. False: it must wait. Out of line, as it needs many registers.
  */
 static bool __attribute__((noinline))
@@ -495,12 +500,13 @@ publish_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 		mr_worker_count_rejected(from);
 		return true;
 	}
-	if (mr_unlikely(r->large || e->header.bytes >= MR_FAN_BYTES_SMALL) &&
-		is_dear(w, r, e->header.bytes)) {
-		struct mrf_reply_token token = {from->id, m->token.correlation};
-
-		return publish_large(w, e, 1, r,
-			       m->header.flags & MRF_MESSAGE_FLAG_TOKEN ? &token : NULL) > 0;
+	if (mr_unlikely(is_special(r) || e->header.bytes >= MR_FAN_BYTES_SMALL)) {
+		if (r->queues_only && (m->header.flags & MRF_MESSAGE_FLAG_TOKEN) == 0) {
+			publish_to_queues(w, from, m, r);
+			return true;
+		}
+		if (is_dear(w, r, e->header.bytes))
+			return publish_dear(w, e, r);
 	}
 	w->round.published++;
 	if (mr_likely((m->header.flags & (MRF_MESSAGE_FLAG_TOKEN | MR_MESSAGE_FLAGS_EXTRA)) == 0)) {
@@ -515,6 +521,17 @@ publish_viewed(struct mr_worker *w, const struct mr_burst_entry *e)
 	return true;
 }
 
+static uint32_t __attribute__((noinline)) publish_run_to_queues(struct mr_worker *w,
+	const struct mr_burst_entry *e, uint32_t count, const struct mr_route *r)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct mr_message_view m = mr_message_plain(e[i].at, e[i].header);
+
+		publish_to_queues(w, e->from, &m, r);
+	}
+	return count;
+}
+
 /* Publishes a run. Returns how many messages it took; 0: they must wait. */
 static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e, uint32_t count)
 {
@@ -527,9 +544,12 @@ static uint32_t publish_run(struct mr_worker *w, const struct mr_burst_entry *e,
 		mr_count(e->from->stats->rejected, count);
 		return count;
 	}
-	if (mr_unlikely(r->large || e->header.bytes >= MR_FAN_BYTES_SMALL) &&
-		is_dear(w, r, bytes_of(e, count)))
-		return publish_large(w, e, count, r, NULL);
+	if (mr_unlikely(is_special(r) || e->header.bytes >= MR_FAN_BYTES_SMALL)) {
+		if (r->queues_only)
+			return publish_run_to_queues(w, e, count, r);
+		if (is_dear(w, r, bytes_of(e, count)))
+			return publish_large(w, e, count, r, NULL);
+	}
 	w->round.published += count;
 	if (mr_unlikely(mr_message_is_promised(e->header.flags)))
 		mr_worker_promise_run_own(w, r, e, count);

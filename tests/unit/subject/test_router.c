@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "lib/base/compiler.h"
+
 static struct mr_router_counters counters(const struct rig *rig)
 {
 	return *mr_router_counters(rig->router[0]);
@@ -31,6 +33,27 @@ static void a_second_lookup_is_a_hit_even_without_subscribers(void **state)
 	assert_false(hits(&rig, "x.y"));
 	assert_true(hits(&rig, "x.y"));
 	assert_false(rig_route(&rig, 0, "x.y")->interest);
+	rig_close(&rig);
+}
+
+static void the_last_subject_is_not_taken_for_another(void **state)
+{
+	static const char *const subjects[] = {
+		"orders.created", "orders.create", "orders.creates", "orders.creatad", "borders.x"};
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 1);
+	assert_int_equal(rig_sub(&rig, 0, 0, 1, subjects[0], NULL), 0);
+	for (unsigned n = 0; n < 3; n++) {
+		for (unsigned i = 0; i < MR_ARRAY_COUNT(subjects); i++) {
+			rig_route(&rig, 0, subjects[0]);
+			assert_int_equal(rig_route(&rig, 0, subjects[0])->span_count, 1);
+			assert_int_equal(rig_route(&rig, 0, subjects[i])->span_count, i == 0);
+		}
+	}
+	assert_int_equal(rig_unsub(&rig, 0, 0, 1), 0);
+	assert_int_equal(rig_route(&rig, 0, subjects[0])->span_count, 0);
 	rig_close(&rig);
 }
 
@@ -179,6 +202,28 @@ static void bindings_of_a_queue_are_one_group_of_its_own(void **state)
 	assert_int_equal(mr_table_unsubscribe(rig.table, &jobs, 3), 0);
 	assert_int_equal(group_of_queue(rig_route(&rig, 0, "a.b"), 77), UINT32_MAX);
 	assert_int_equal(rig_route(&rig, 0, "a.b")->group_count, 2);
+	rig_close(&rig);
+}
+
+static void only_a_route_to_nothing_but_bound_queues_says_so(void **state)
+{
+	const struct mr_owner jobs = queue_owner(1, 77), audit = queue_owner(0, 78);
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, 2);
+	assert_false(rig_route(&rig, 0, "a.b")->queues_only);
+	bind_queue(&rig, &jobs, 1, "a.b");
+	bind_queue(&rig, &audit, 1, "a.*");
+	assert_true(rig_route(&rig, 0, "a.b")->queues_only);
+	assert_int_equal(rig_sub(&rig, 0, 5, 1, "a.b", "workers"), 0);
+	assert_false(rig_route(&rig, 0, "a.b")->queues_only);
+	assert_int_equal(rig_unsub(&rig, 0, 5, 1), 0);
+	assert_int_equal(rig_sub(&rig, 0, 5, 2, "a.b", NULL), 0);
+	assert_false(rig_route(&rig, 0, "a.b")->queues_only);
+	assert_false(rig_route(&rig, 1, "a.b")->queues_only);
+	assert_int_equal(rig_unsub(&rig, 0, 5, 2), 0);
+	assert_true(rig_route(&rig, 0, "a.b")->queues_only);
 	rig_close(&rig);
 }
 
@@ -556,6 +601,8 @@ int main(void)
 		cmocka_unit_test(malformed_subjects_are_named_counted_and_not_kept),
 		cmocka_unit_test(groups_of_one_name_are_one_group),
 		cmocka_unit_test(bindings_of_a_queue_are_one_group_of_its_own),
+		cmocka_unit_test(only_a_route_to_nothing_but_bound_queues_says_so),
+		cmocka_unit_test(the_last_subject_is_not_taken_for_another),
 		cmocka_unit_test(no_client_joins_the_group_of_a_queue),
 		cmocka_unit_test(a_member_that_left_is_not_picked),
 		cmocka_unit_test(routes_too_large_for_the_cache_are_right_all_the_same),
