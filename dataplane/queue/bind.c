@@ -120,7 +120,7 @@ static void append_full(struct mr_queues *q, struct mr_queue *queue)
 	q->bound.full_count++;
 }
 
-static void hold_queue(struct mr_queues *q, struct mr_queue *queue)
+static __attribute__((noinline)) void hold_queue(struct mr_queues *q, struct mr_queue *queue)
 {
 	queue->bound_full = true;
 	append_full(q, queue);
@@ -202,14 +202,14 @@ static uint32_t place_of(const struct mr_queues *q, uint64_t peer)
 	return free;
 }
 
-/* Sets the flag of a peer that has nearly used up its share. True: it is set. */
-static bool look_at_peer(struct mr_queues *q, const struct mr_queue_client *client)
+/* Sets the flag of a peer, not root, that has nearly used up its share. True: it is set. */
+static __attribute__((noinline)) bool look_at_peer(
+	struct mr_queues *q, const struct mr_queue_client *client)
 {
 	uint64_t share = q->limits.memory.share;
 	uint32_t place;
 
-	if (mr_likely(client->account == 0 ||
-		      q->limits.accounts.entries[client->account].count < share / 8 * 7))
+	if (mr_likely(q->limits.accounts.entries[client->account].count < share / 8 * 7))
 		return false;
 	place = place_of(q, client->peer);
 	if (place == MR_QUEUE_HELD_PEERS)
@@ -289,22 +289,20 @@ void mr_bind_known(struct mr_queues *q, struct mr_queue *queue)
 	mr_count(q->c.stats->queue_duplicates, 1);
 }
 
-bool mr_bind_is_promised(const struct mr_message_view *m)
-{
-	return (m->header.flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_LOW)) ==
-	       MRF_MESSAGE_FLAG_ORIGIN;
-}
-
 /* Checks the memory of the publisher's peer. The share may have been used up before a flag was set:
  * then a promised publish goes in, and counts for nobody. The flag is set now, and bounds these. */
-static uint32_t check_memory(struct mr_queues *q, uint64_t session, bool promised,
+MR_ALWAYS_INLINE uint32_t check_memory(struct mr_queues *q, uint64_t session, bool promised,
 	uint32_t body_bytes, struct mr_push_facts *facts)
 {
 	const struct mr_queue_client *client =
 		mr_client_find(q, session) ?: mr_client_of(q, session);
-	bool held = client != NULL && look_at_peer(q, client);
-	uint32_t status = mr_push_memory(q, client, body_bytes);
+	bool held;
+	uint32_t status;
 
+	if (mr_likely(client != NULL && client->account == 0))
+		return MRF_STATUS_CODE_OK;
+	held = client != NULL && look_at_peer(q, client);
+	status = mr_push_memory(q, client, body_bytes);
 	if (mr_likely(status != MRF_STATUS_CODE_SHARE_USED) || !promised || !held)
 		return status;
 	facts->unpaid = true;
@@ -313,7 +311,7 @@ static uint32_t check_memory(struct mr_queues *q, uint64_t session, bool promise
 
 /* A promised publish was held until the queue had room, or accepted before its session ended. So it
  * goes in whatever the queue holds now: the publishers' windows bound those under way. */
-static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
 	bool promised = mr_bind_is_promised(m);
@@ -330,8 +328,9 @@ static uint32_t admit(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 }
 
 /* A publisher that the queue has no room to remember is at least once. */
-static uint32_t look_up(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mrf_message_origin *origin, struct mr_push_facts *facts)
+static __attribute__((noinline)) uint32_t look_up(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mrf_message_origin *origin,
+	struct mr_push_facts *facts)
 {
 	switch (mr_window_look(q, session, queue, origin)) {
 	case MR_WINDOW_KNOWN: facts->known = true; break;
@@ -343,7 +342,7 @@ static uint32_t look_up(struct mr_queues *q, uint64_t session, struct mr_queue *
 	return MRF_STATUS_CODE_OK;
 }
 
-uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+MR_ALWAYS_INLINE uint32_t check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
 {
 	uint32_t status = MRF_STATUS_CODE_OK;
@@ -356,6 +355,12 @@ uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *q
 	if (status != MRF_STATUS_CODE_OK || facts->known)
 		return status;
 	return admit(q, session, queue, m, body_bytes, facts);
+}
+
+uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts)
+{
+	return check(q, session, queue, m, body_bytes, facts);
 }
 
 MR_ALWAYS_INLINE void append(uint8_t **to, const void *text, uint32_t bytes)
@@ -391,7 +396,7 @@ static uint32_t line_bytes(const struct mr_message_view *m, uint32_t first_bytes
 }
 
 /* Writes the body with the subject as the first header. */
-static void write_body(uint8_t *to, const struct mr_message_view *m, uint32_t first_bytes)
+MR_ALWAYS_INLINE void write_body(uint8_t *to, const struct mr_message_view *m, uint32_t first_bytes)
 {
 	if (mr_likely(first_bytes == 0)) {
 		append(&to, VERSION_LINE SUBJECT_NAME,
@@ -409,7 +414,7 @@ static void write_body(uint8_t *to, const struct mr_message_view *m, uint32_t fi
 
 /* Adds the line to the header block of a message in fragments, or of one that becomes too large for
  * one message. */
-static struct mr_queue_entry *add_line(
+static __attribute__((noinline)) struct mr_queue_entry *add_line(
 	struct mr_queues *q, struct mr_queue_entry *e, const struct mr_message_view *m)
 {
 	char line[LINE_BYTES + MR_SUBJECT_BYTES_MAX];
@@ -422,7 +427,7 @@ static struct mr_queue_entry *add_line(
 }
 
 /* `more`: see line_bytes. */
-static struct mr_queue_entry *make_entry(struct mr_queues *q, uint32_t account,
+MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint32_t account,
 	const struct mr_message_view *m, unsigned flags, uint32_t first_bytes, uint32_t more)
 {
 	uint32_t body_bytes = m->header_bytes + m->payload_bytes;
@@ -452,7 +457,7 @@ static bool enter_full(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 	return false;
 }
 
-static void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+MR_ALWAYS_INLINE void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	const struct mrf_message_origin *origin)
 {
 	if (e->flags & MR_ENTRY_ORIGIN)
@@ -461,7 +466,7 @@ static void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	queue->accepted += origin != NULL;
 	mr_count(q->c.stats->pushed, 1);
 	mr_count(q->c.stats->bound, 1);
-	if (mr_likely(!is_over(queue, e->body_bytes)) || !mr_full_displaces(queue) ||
+	if (mr_likely(!mr_full_displaces(queue)) || !is_over(queue, e->body_bytes) ||
 		enter_full(q, queue, e)) {
 		queue->body_bytes += e->body_bytes;
 		mr_queue_put(q, queue, e);
@@ -477,49 +482,66 @@ void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue
 		m->header.flags & MRF_MESSAGE_FLAG_ORIGIN ? &m->extra.origin : NULL);
 }
 
-void mr_queues_publish(
-	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+/* Takes a whole message: 0, or the StatusCode to refuse with. `key`: of a queue that goes by keys;
+ * 0: none. */
+MR_ALWAYS_INLINE uint32_t take_whole(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, uint64_t key)
 {
-	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
 	uint32_t first_bytes = first_line_bytes(m), more = line_bytes(m, first_bytes);
 	uint32_t bytes = m->header_bytes + m->payload_bytes + more;
-	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
-	struct mrf_push_options options = {0};
 	struct mr_push_facts facts;
+	uint32_t status = check(q, session, queue, m, bytes, &facts);
 	struct mr_queue_entry *e;
 
-	mr_queues_at(q, now_ms);
-	if (mr_unlikely(queue == NULL || queue->kind != MRF_QUEUE_KIND_QUEUE || queue->is_dead))
-		goto refuse;
-	if (mr_unlikely(queue->takes_key))
-		options.key = mr_key_of(queue, m);
-	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
-		mr_fragment_push(q, session, queue, m, &options);
-		return;
-	}
-	status = mr_bind_check(q, session, queue, m, bytes, &facts);
 	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
-		goto refuse;
+		return status;
 	if (mr_unlikely(facts.known)) {
 		mr_bind_known(q, queue);
-		return;
+		return MRF_STATUS_CODE_OK;
 	}
-	status = MRF_STATUS_CODE_NO_MEMORY;
-	if (mr_unlikely(options.key != 0))
+	if (key != 0)
 		facts.entry_flags |= MR_ENTRY_TIME;
 	e = make_entry(q, facts.unpaid ? 0 : mr_client_find(q, session)->account, m,
 		facts.entry_flags, first_bytes, more);
 	if (mr_unlikely(e == NULL))
-		goto refuse;
-	if (mr_unlikely(options.key != 0)) {
-		mr_options_apply(q, queue, e, &options);
+		return MRF_STATUS_CODE_NO_MEMORY;
+	if (key != 0) {
+		mr_entry_time(e)->key = key;
 		if (!mr_key_admit(q, queue, e)) {
 			mr_entry_free(q, e);
-			goto refuse;
+			return MRF_STATUS_CODE_NO_MEMORY;
 		}
 	}
 	finish(q, queue, e, facts.origin);
-	return;
-refuse:
-	mr_bind_refuse(q, queue, status);
+	return MRF_STATUS_CODE_OK;
+}
+
+/* Takes a fragment, or a message for a queue that goes by keys: as take_whole. */
+static __attribute__((noinline)) uint32_t take_special(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m)
+{
+	const struct mrf_push_options options = {.key = queue->takes_key ? mr_key_of(queue, m) : 0};
+
+	if ((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) == 0)
+		return take_whole(q, session, queue, m, options.key);
+	mr_fragment_push(q, session, queue, m, &options);
+	return MRF_STATUS_CODE_OK;
+}
+
+void mr_queues_publish(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
+	uint32_t status;
+
+	mr_queues_at(q, now_ms);
+	if (mr_unlikely(queue == NULL || queue->kind != MRF_QUEUE_KIND_QUEUE || queue->is_dead))
+		status = MRF_STATUS_CODE_NOT_FOUND;
+	else if (mr_unlikely(
+			 queue->takes_key || (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		status = take_special(q, session, queue, m);
+	else
+		status = take_whole(q, session, queue, m, 0);
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		mr_bind_refuse(q, queue, status);
 }

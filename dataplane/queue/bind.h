@@ -22,7 +22,11 @@ void mr_bind_removed(struct mr_queues *q, struct mr_queue *queue);
 uint32_t mr_bind_check(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, uint64_t body_bytes, struct mr_push_facts *facts);
 /* True for a promised publish, which goes in whatever the queue holds. */
-bool mr_bind_is_promised(const struct mr_message_view *m);
+static inline bool mr_bind_is_promised(const struct mr_message_view *m)
+{
+	return (m->header.flags & (MRF_MESSAGE_FLAG_ORIGIN | MRF_MESSAGE_FLAG_LOW)) ==
+	       MRF_MESSAGE_FLAG_ORIGIN;
+}
 void mr_bind_known(struct mr_queues *q, struct mr_queue *queue);
 void mr_bind_refuse(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,

@@ -6,9 +6,6 @@
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/work.h"
 
-/* Size of an entry without its body, rounded: approximate. */
-#define ENTRY_BYTES 32u
-
 static void accept_one(struct mr_queues *q, uint64_t session, uint32_t number,
 	const struct mrf_message_origin *origin, uint32_t status)
 {
@@ -103,23 +100,6 @@ static bool takes_beyond(const struct mr_queues *q, uint64_t session, const stru
 	return has < (far_over_limit(queue) ? BEYOND_MAX : mr_push_window(q, queue) + 1);
 }
 
-/* Returns about how much of the store the queue's entries take. */
-static uint64_t footprint_bytes(const struct mr_queue *queue)
-{
-	return queue->body_bytes + mr_queue_depth(queue) * ENTRY_BYTES;
-}
-
-static inline bool share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
-{
-	return footprint_bytes(queue) + (queue->dead == NULL ? 0 : footprint_bytes(queue->dead)) >=
-	       q->store_share;
-}
-
-bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
-{
-	return share_used_up(q, queue);
-}
-
 bool mr_push_is_full(const struct mr_queue *queue, uint64_t body_bytes)
 {
 	return mr_queue_depth(queue) > 0 && over_limit(queue, body_bytes);
@@ -136,7 +116,7 @@ MR_ALWAYS_INLINE uint32_t admit_message(struct mr_queues *q, uint64_t session,
 	if (mr_unlikely(over_limit(queue, body_bytes)) && !mr_full_may_displace(queue) &&
 		(!waits || !takes_beyond(q, session, queue)))
 		return MRF_STATUS_CODE_OVERLOADED;
-	if (mr_unlikely(share_used_up(q, queue)))
+	if (mr_unlikely(mr_push_share_used_up(q, queue)))
 		return MRF_STATUS_CODE_NO_MEMORY;
 	client = mr_client_find(q, session);
 	if (mr_unlikely(client == NULL))

@@ -20,8 +20,22 @@ static inline uint32_t mr_push_memory(
 	return mr_likely(client->account == 0) ? (uint32_t)MRF_STATUS_CODE_OK
 					       : mr_limit_memory(q, client, bytes);
 }
+/* Size of an entry without its body, rounded: approximate. */
+#define MR_PUSH_ENTRY_BYTES 32u
+
+/* Returns about how much of the store the queue's entries take. */
+static inline uint64_t mr_push_footprint(const struct mr_queue *queue)
+{
+	return queue->body_bytes + mr_queue_depth(queue) * MR_PUSH_ENTRY_BYTES;
+}
+
 /* True if the queue and its dead letters together have the largest allowed part of the store. */
-bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue);
+static inline bool mr_push_share_used_up(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	return mr_push_footprint(queue) +
+		       (queue->dead == NULL ? 0 : mr_push_footprint(queue->dead)) >=
+	       q->store_share;
+}
 /* Returns the window of unaccepted pushes for a producer that opens the queue now. */
 uint32_t mr_push_window(const struct mr_queues *q, const struct mr_queue *queue);
 /* True if a message with such a body exceeds the limits of the queue. */
