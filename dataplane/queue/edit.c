@@ -183,6 +183,7 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	const struct mrf_queue_options *values)
 {
 	const char *why = refused_edit(queue, edits, values);
+	bool had_key_from = queue->options.key_from.bytes > 0;
 
 	if (why != NULL) {
 		q->limits.why = why;
@@ -205,6 +206,8 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 		mr_hold_single_changed(q, queue);
 	queue->edited |= edits;
+	if (had_key_from && queue->options.key_from.bytes == 0) /* went with the policy */
+		queue->edited |= MRF_QUEUE_OPTION_KEY_FROM;
 	queue->is_set = queue->kept = true;
 	queue->used_ms = q->now_ms;
 	mr_queue_has_room(q, queue);

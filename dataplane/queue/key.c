@@ -519,6 +519,14 @@ struct mr_queue_entry *mr_key_next(
 	return oldest_of(queue->keys, k);
 }
 
+/* An entry of the key is about to be taken that no consumer gets. The last consumer of a key with
+ * nothing unsettled may be gone. */
+static void forget_consumer(struct mr_queue_key *k)
+{
+	if (k->out_count == 0)
+		k->consumer = 0;
+}
+
 /* Ends an entry whose time is over, or watches it again: its age limit has changed. */
 static void end_of_time(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
@@ -528,6 +536,7 @@ static void end_of_time(struct mr_queues *q, struct mr_queue *queue, struct mr_q
 		watch_end(q, queue, e);
 		return;
 	}
+	forget_consumer(key_of(q, queue->keys, e));
 	mr_key_take(q, queue, e);
 	mr_queue_ready_less(queue, e);
 	queue->apart_count--;

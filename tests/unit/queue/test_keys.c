@@ -409,6 +409,27 @@ static void several_in_flight_stay_with_one_consumer(void **state)
 	rig_expect_none(&r, other);
 }
 
+static void a_message_ends_whose_keys_last_consumer_is_gone(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0), 0);
+	make(NULL, 3);
+	rig_consume(&r, "keyed", 2, 1);
+	push(1, "a");
+	push_with((struct mrf_push_options){.key = 1, .ttl_ms = 100}, "short", 0);
+	push(1, "b");
+	rig_expect(&r, 2, "a");
+	leave(2);
+	rig_pass(&r, 101);
+	assert_int_equal(r.stats.drop_expired, 1);
+	rig_consume(&r, "keyed", 3, 10);
+	rig_run(&r);
+	ack(3, rig_expect(&r, 3, "a"));
+	ack(3, rig_expect(&r, 3, "b"));
+	assert_int_equal(mrf_queue_row_keys(row()), 0);
+}
+
 static void a_purge_keeps_the_key_of_an_unsettled_message(void **state)
 {
 	uint64_t tag;
@@ -676,6 +697,20 @@ static void the_policy_changes_only_while_the_queue_is_empty(void **state)
 	rig_expect_none(&r, 2);
 }
 
+static void programs_may_ask_for_keys_that_an_edit_took_away(void **state)
+{
+	const struct mrf_queue_options plain = {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN};
+
+	(void)state;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_DELETE, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0), 0);
+	make("header X", 0);
+	assert_int_equal(edit(MRF_QUEUE_OPTION_POLICY, plain), 0);
+	make("header X", 0);
+	assert_int_equal(
+		mrf_queue_row_edited(row()), MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM);
+}
+
 static void bad_options_are_refused(void **state)
 {
 	const char *bad[] = {"header", "header ", "header a:b", "token", "token 0", "token 65",
@@ -777,6 +812,7 @@ int main(void)
 		RIG_TEST(a_joining_consumer_gets_no_key_with_unsettled_messages),
 		RIG_TEST(waiting_keys_follow_consumers_that_come_and_go),
 		RIG_TEST(several_in_flight_stay_with_one_consumer),
+		RIG_TEST(a_message_ends_whose_keys_last_consumer_is_gone),
 		RIG_TEST(a_purge_keeps_the_key_of_an_unsettled_message),
 		RIG_TEST(many_keys_take_memory_only_while_in_use),
 		RIG_TEST(a_time_to_live_ends_behind_others_of_its_key),
@@ -787,6 +823,7 @@ int main(void)
 		RIG_TEST(a_header_may_be_the_key),
 		RIG_TEST(a_token_of_the_subject_may_be_the_key),
 		RIG_TEST(the_policy_changes_only_while_the_queue_is_empty),
+		RIG_TEST(programs_may_ask_for_keys_that_an_edit_took_away),
 		RIG_TEST(bad_options_are_refused),
 		RIG_TEST(peek_shows_messages_of_keys),
 	};
