@@ -45,7 +45,15 @@ struct mr_queue_options actor_queue_options(unsigned queue)
 		.max_deliver = o->max_deliver,
 		.when_expired = o->when_expired,
 		.single_active = o->single_active,
+		.in_flight_per_key = (uint8_t)o->in_flight_per_key,
 	};
+}
+
+const char *actor_key_from(unsigned queue)
+{
+	const struct mrf_string *from = &model_queues[queue].asked.key_from;
+
+	return from->bytes > 0 ? from->data : NULL;
 }
 
 void actor_start(struct actor *a)

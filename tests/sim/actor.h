@@ -11,6 +11,7 @@
 #include "tests/sim/process.h"
 
 #define ACTOR_HELD_MAX      64u
+#define ACTOR_STUCK_MAX     4u
 #define ACTOR_CALLS         512u
 #define ACTOR_PUBLISHED_MAX 64u
 #define ACTOR_ADDRESS       "udp://10.0.0.1:7400"
@@ -46,6 +47,8 @@ struct actor {
 		uint64_t tag;
 		uint32_t number;
 	} held[ACTOR_HELD_MAX];
+	unsigned stuck_count; /* deliveries of a key that is never settled */
+	uint64_t stuck[ACTOR_STUCK_MAX];
 	/* a server */
 	bool works_well;
 	struct mr_service *service;
@@ -67,5 +70,7 @@ struct mr_client *actor_connect(const struct actor *a, const char *name);
 bool actor_is_dead(void); /* True if the process was killed. */
 bool actor_goes_on(const struct actor *a);
 struct mr_queue_options actor_queue_options(unsigned queue);
+/* Returns its option key_from, or NULL. */
+const char *actor_key_from(unsigned queue);
 
 #endif

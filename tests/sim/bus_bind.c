@@ -6,6 +6,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "lib/wire/subject.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/program.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
@@ -240,6 +241,7 @@ static void give(struct bus_session *s, unsigned i, const struct mr_message_view
 		if (!(m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) /* was checked before */
 			check_full(i, q, promised, depth);
 		model_taken(number);
+		cover(COVER_PUBLISH);
 		watch_published(i);
 	}
 	if (!last) {

@@ -10,6 +10,7 @@
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
 #include "tests/sim/bus_bind.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/model.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
@@ -241,6 +242,8 @@ struct mrf_queue_options bus_options_of(struct mrf_table t)
 		.when_expired = mrf_queue_options_when_expired(t),
 		.single_active = mrf_queue_options_single_active(t),
 		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
+		.key_from = mrf_queue_options_key_from(t),
 		.breaker_failures = mrf_queue_options_breaker_failures(t),
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
 		.breaker_probes = mrf_queue_options_breaker_probes(t),
@@ -376,9 +379,32 @@ static void push(struct bus_session *s, const struct mr_message_view *m)
 		model_began(number);
 	if (!call && bus.stats.pushed != before) {
 		model_taken(number);
+		cover(fragment ? COVER_PUSH_FRAGMENTS : COVER_PUSH);
 		watch_taken(model_queue_of(number), fragment);
 	}
 	watch_all();
+}
+
+static void count_settled(const struct mrf_settlement *s, uint64_t done)
+{
+	static const enum cover verbs[] = {
+		[MRF_SETTLE_VERB_ACK] = COVER_ACK,
+		[MRF_SETTLE_VERB_ACK_UP_TO] = COVER_ACK_UP_TO,
+		[MRF_SETTLE_VERB_REJECT] = COVER_REJECT,
+		[MRF_SETTLE_VERB_LEAVE] = COVER_LEAVE,
+		[MRF_SETTLE_VERB_RETURNED] = COVER_GIVE_BACK,
+		[MRF_SETTLE_VERB_REQUEUE] = COVER_NACK,
+		[MRF_SETTLE_VERB_PROGRESS] = COVER_PROGRESS,
+	};
+	bool ends = s->verb == MRF_SETTLE_VERB_ACK || s->verb == MRF_SETTLE_VERB_ACK_UP_TO ||
+		    s->verb == MRF_SETTLE_VERB_REJECT;
+
+	if (s->verb == MRF_SETTLE_VERB_HANDED || s->verb == MRF_SETTLE_VERB_RELEASED ||
+		(ends && done == 0))
+		return;
+	cover(verbs[s->verb]);
+	if (s->verb == MRF_SETTLE_VERB_REQUEUE && s->delay_ms > 0)
+		cover(COVER_NACK_DELAY);
 }
 
 /* Settles one by one, so that the model learns each outcome. */
@@ -399,6 +425,8 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 		mr_queues_settle(bus.queues, s->id, &one, bus_now_ms());
 		model_settled(s->id, &settlement, bus.stats.queue_acked - acked,
 			bus.stats.queue_dead - dead);
+		count_settled(
+			&settlement, bus.stats.queue_acked - acked + bus.stats.queue_dead - dead);
 		watch_all();
 	}
 }

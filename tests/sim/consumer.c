@@ -6,6 +6,7 @@
 
 #include "tests/sim/actor.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
@@ -32,16 +33,37 @@ static void hold(struct actor *a, uint64_t tag, uint32_t number)
 	a->held[a->held_count++].number = number;
 }
 
+/* Keeps some deliveries of one key without an end. */
+static bool keep_stuck(struct actor *a, uint64_t tag, uint32_t number)
+{
+	if (takes_all(a) || model_key(number) != MODEL_KEY_STUCK ||
+		a->stuck_count == ACTOR_STUCK_MAX || world_chance(30))
+		return false;
+	a->stuck[a->stuck_count++] = tag;
+	cover(COVER_KEY_STUCK);
+	return true;
+}
+
+static void progress_stuck(struct actor *a, struct mr_consumer *k)
+{
+	for (unsigned i = 0; i < a->stuck_count; i++)
+		(void)mr_progress(k, a->stuck[i]);
+}
+
 static void settle(struct actor *a, struct mr_consumer *k, uint64_t tag, uint32_t number)
 {
 	uint32_t r = takes_all(a) ? 0 : world_draw(100);
 
+	if (keep_stuck(a, tag, number))
+		return;
 	if (r < 60) {
 		ack(k, tag, number);
 	} else if (r < 76) {
 		hold(a, tag, number);
-	} else if (r < 86) {
+	} else if (r < 84) {
 		mr_nack(k, tag, true, 0);
+	} else if (r < 86) {
+		mr_give_back(k, tag);
 	} else if (r < 92) {
 		mr_nack(k, tag, true, 1 + world_draw(300));
 	} else if (r < 94) {
@@ -137,7 +159,8 @@ enum manner {
 static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, enum manner manner)
 {
 	struct mr_consume_options options = {.prefetch = takes_all(a) ? 32 : 1 + world_draw(24),
-		.manual = manner != CALLS_BACK_AUTO};
+		.manual = manner != CALLS_BACK_AUTO,
+		.key_from = a->reads_dead ? NULL : actor_key_from(a->queue)};
 	struct mr_consumer *k = NULL;
 	char name[40];
 
@@ -156,7 +179,7 @@ static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, e
 					   : on_auto,
 		    a, &k) != 0)
 		return NULL;
-	a->held_count = 0;
+	a->held_count = a->stuck_count = 0;
 	if (!takes_all(a) && world_chance(10))
 		(void)mr_consumer_pause(k);
 	return k;
@@ -171,6 +194,7 @@ static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k,
 		else
 			mr_wait(c, (int)world_draw(60));
 		settle_held(a, k);
+		progress_stuck(a, k);
 		if (world_chance(4))
 			(void)mr_consumer_pause(k);
 		else if (world_chance(10))

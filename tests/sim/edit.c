@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dataplane/queue/engine.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/model.h"
 #include "tests/sim/program.h"
 #include "tests/sim/watch.h"
@@ -24,6 +26,7 @@ static const uint32_t queue_options[] = {
 	MRF_QUEUE_OPTION_MAX_DELIVER,
 	MRF_QUEUE_OPTION_WHEN_EXPIRED,
 	MRF_QUEUE_OPTION_SINGLE_ACTIVE,
+	MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY,
 };
 
 static const uint32_t service_options[] = {
@@ -40,7 +43,7 @@ static const uint32_t service_options[] = {
 static struct mrf_queue_options draw_values(void)
 {
 	return (struct mrf_queue_options){
-		.policy = (uint8_t)(1 + world_draw(MRF_QUEUE_POLICY_WEIGHTED)),
+		.policy = (uint8_t)(1 + world_draw(MRF_QUEUE_POLICY_KEY_SHARED)),
 		.when_full = world_chance(40) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT,
 		.messages_max = world_chance(25) ? UINT32_MAX : 1 + world_draw(60),
 		/* No message of the programs is larger: they expect that all are taken. */
@@ -52,6 +55,7 @@ static struct mrf_queue_options draw_values(void)
 							   : MRF_QUEUE_EXPIRED_DEAD_LETTER),
 		.single_active =
 			(uint8_t)(world_chance(30) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO),
+		.in_flight_per_key = (uint16_t)(1 + world_draw(3)),
 		.breaker_failures = (uint16_t)(world_chance(20) ? UINT16_MAX : 1 + world_draw(6)),
 		.breaker_reset_ms = 20 + world_draw(1500),
 		.breaker_probes = (uint16_t)(1 + world_draw(4)),
@@ -73,7 +77,8 @@ static bool same(const struct mrf_queue_options *a, const struct mrf_queue_optio
 	       a->messages_max == b->messages_max && a->bytes_max == b->bytes_max &&
 	       a->age_max_ms == b->age_max_ms && a->ack_timeout_ms == b->ack_timeout_ms &&
 	       a->max_deliver == b->max_deliver && a->when_expired == b->when_expired &&
-	       a->single_active == b->single_active;
+	       a->single_active == b->single_active &&
+	       (a->in_flight_per_key ?: 1) == (b->in_flight_per_key ?: 1);
 }
 
 /* The bus says of the queue's options what the model says. */
@@ -85,16 +90,43 @@ static void check_row(const struct model_queue *q, struct mrf_table row)
 		world_fail("%s has other options than those of its programs and edits", q->name);
 }
 
+/* The policy goes to or from key-shared only while the queue is empty. */
+static bool may_edit(const struct model_queue *q, uint32_t edits, const struct mrf_queue_options *v)
+{
+	const struct mr_queue *queue = mr_queue_by_name(
+		bus.queues, MRF_QUEUE_KIND_QUEUE, q->name, (uint32_t)strlen(q->name));
+	struct mrf_queue_options o = q->holds;
+	bool was = o.policy == MRF_QUEUE_POLICY_KEY_SHARED;
+
+	model_options_set(&o, edits, v);
+	return queue == NULL || (o.policy == MRF_QUEUE_POLICY_KEY_SHARED) == was ||
+	       (mr_queue_depth(queue) == 0 && queue->assemblies == 0);
+}
+
 static void edit_queue(unsigned i)
 {
 	struct model_queue *q = &model_queues[i];
 	struct mrf_queue_options values = draw_values();
 	uint32_t edits = draw_edits(queue_options, MR_ARRAY_COUNT(queue_options));
+	bool may = may_edit(q, edits, &values);
 	struct mrf_table row;
 	int error = bus_edit(MRF_QUEUE_KIND_QUEUE, q->name, edits, &values, &row);
 
 	if (error == -ENOENT)
 		return;
+	if (error == -EINVAL && !may) {
+		cover(COVER_EDIT_REFUSED);
+		return;
+	}
+	if (!may)
+		world_fail("%s: its policy was edited, and it has messages", q->name);
+	cover(COVER_EDIT);
+	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
+		cover(COVER_EDIT_IN_FLIGHT);
+	if ((edits & MRF_QUEUE_OPTION_POLICY) &&
+		(values.policy == MRF_QUEUE_POLICY_KEY_SHARED) !=
+			(q->holds.policy == MRF_QUEUE_POLICY_KEY_SHARED))
+		cover(COVER_EDIT_POLICY);
 	if (error != 0)
 		world_fail("%s cannot be edited: %s", q->name, strerror(-error));
 	world_trace("%s: edits %#x of policy %u, when_full %u, messages_max %" PRIu64
@@ -114,8 +146,12 @@ static void edit_service(void)
 {
 	struct mrf_queue_options values = draw_values();
 	uint32_t edits = draw_edits(service_options, MR_ARRAY_COUNT(service_options));
+	bool by_key =
+		(edits & MRF_QUEUE_OPTION_POLICY) && values.policy == MRF_QUEUE_POLICY_KEY_SHARED;
 	int error = bus_edit(MRF_QUEUE_KIND_SERVICE, SERVICE, edits, &values, NULL);
 
+	if (error == -EINVAL && by_key)
+		return;
 	if (error != 0 && error != -ENOENT)
 		world_fail("the service cannot be edited: %s", strerror(-error));
 	program_counts.edited += error == 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/sim/bus.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/model_message.h"
 #include "tests/sim/world.h"
 
@@ -25,7 +26,8 @@ unsigned model_queues_count;
 
 struct message messages[MODEL_MESSAGES_MAX];
 uint32_t messages_count;
-static uint64_t places, sends;
+uint64_t model_sends;
+static uint64_t places;
 
 static const char *const state_names[] = {
 	"not taken", "ready", "put off", "out", "done", "dead", "ended", "in doubt"};
@@ -35,8 +37,9 @@ void model_open(void)
 	memset(messages, 0, sizeof(messages));
 	memset(model_queues, 0, sizeof(model_queues));
 	messages_count = 1;
-	places = sends = 0;
+	places = model_sends = 0;
 	model_time_open();
+	model_keys_open();
 }
 
 void model_named(const char *name, size_t bytes, uint32_t number)
@@ -67,7 +70,7 @@ uint32_t model_new(
 	return messages_count++;
 }
 
-uint32_t model_new_publish(unsigned producer, uint64_t id)
+uint32_t model_new_publish(unsigned producer, uint64_t id, unsigned subject)
 {
 	uint32_t first = messages_count;
 
@@ -78,6 +81,7 @@ uint32_t model_new_publish(unsigned producer, uint64_t id)
 		if (i == 0 && world_chance(20))
 			messages[first].bytes = MODEL_BYTES_MAX - 100 - world_draw(3000);
 		messages[first + i].base = first;
+		model_key_of_publish(&messages[first + i], subject);
 		messages[first + i].bytes = messages[first].bytes;
 	}
 	return first;
@@ -151,17 +155,12 @@ static uint32_t number_of(const struct message *m)
 	return (uint32_t)(m - messages);
 }
 
-static const struct model_queue *queue_of(const struct message *m)
-{
-	return &model_queues[m->queue];
-}
-
 void model_check(bool ok, const struct message *m, const char *what)
 {
 	if (!ok)
 		world_fail("message %u of %s, %s, sent %u times, handed out %u times: %s",
-			number_of(m), queue_of(m)->name, state_names[m->state], m->sends, m->handed,
-			what);
+			number_of(m), model_queue_with(m)->name, state_names[m->state], m->sends,
+			m->handed, what);
 }
 
 /* Events that programs see. */
@@ -200,7 +199,7 @@ void model_program_rejected(uint32_t number)
 
 bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
-	uint32_t most = queue_of(m)->holds.age_max_ms;
+	uint32_t most = model_queue_with(m)->holds.age_max_ms;
 
 	/* The age counts from when the bus saw that the message was due: nobody else knows when. */
 	if (slack_ms != 0 && model_has_delay(m))
@@ -216,8 +215,11 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 		m->was_too_old || model_too_old(m, bus_queues_ms(), 0) || model_time_may_letter(m);
 
 	m->dead_read++;
-	world_trace("%s: %u is read as a dead letter: %.*s", queue_of(m)->name, number, (int)bytes,
-		reason);
+	cover(bytes == 8      ? COVER_DEAD_REJECTED
+		: bytes == 11 ? COVER_DEAD_MAX_DELIVER
+			      : COVER_DEAD_EXPIRED);
+	world_trace("%s: %u is read as a dead letter: %.*s", model_queue_with(m)->name, number,
+		(int)bytes, reason);
 	if (bytes == 0)
 		model_check(m->program_rejected || too_often || too_old, m, "dead for no reason");
 	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
@@ -233,16 +235,14 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 
 /* Actions of the bus. */
 
-/* The bus takes a delivery back at its time-out, and when the message's time is over. */
-static bool timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
+bool model_timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 {
-	return now_ms >= m->since_ms + queue_of(m)->holds.ack_timeout_ms + slack_ms ||
+	return now_ms >= m->since_ms + model_queue_with(m)->holds.ack_timeout_ms + slack_ms ||
 	       model_time_over(m, now_ms, slack_ms);
 }
 
-/* True if it surely waits to be delivered. A fragmented message is assigned to a consumer before
- * its first fragment is sent. */
-static bool surely_ready(const struct message *m, uint64_t now_ms)
+/* A fragmented message is assigned to a consumer before its first fragment is sent. */
+bool model_surely_ready(const struct message *m, uint64_t now_ms)
 {
 	if (m->bytes > WHOLE_BYTES || model_has_delay(m))
 		return false;
@@ -252,14 +252,19 @@ static bool surely_ready(const struct message *m, uint64_t now_ms)
 	switch (m->state) {
 	case READY:
 	case PUT_OFF: return now_ms >= m->since_ms + SLACK_MS;
-	case OUT: return bus_session_of(m->session) != NULL && timed_out(m, now_ms, SLACK_MS);
+	case OUT: return bus_session_of(m->session) != NULL && model_timed_out(m, now_ms, SLACK_MS);
 	default: return false;
 	}
 }
 
+/* The messages of a key keep their order, whatever their priorities. Keys have no order. */
 static bool goes_before(const struct message *a, const struct message *b)
 {
-	return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
+	if (a->key != b->key)
+		return false;
+	if (a->key == 0 && a->priority != b->priority)
+		return a->priority < b->priority;
+	return a->place < b->place;
 }
 
 /* A delayed message has its place by the time when the bus saw that it was due. */
@@ -271,17 +276,18 @@ static void check_order(const struct message *m, uint64_t now_ms)
 		const struct message *other = &messages[i];
 
 		if (other != m && other->queue == m->queue && goes_before(other, m) &&
-			surely_ready(other, now_ms))
+			model_surely_ready(other, now_ms))
 			world_fail("message %u of %s is sent before message %u, which is %s and "
 				   "was taken earlier",
-				number_of(m), queue_of(m)->name, i, state_names[other->state]);
+				number_of(m), model_queue_with(m)->name, i,
+				state_names[other->state]);
 	}
 }
 
 /* With one active consumer, another gets nothing before all of it is settled. */
 static void check_single(const struct message *m, uint64_t session, uint64_t now_ms)
 {
-	const struct model_queue *q = queue_of(m);
+	const struct model_queue *q = model_queue_with(m);
 
 	if (q->holds.single_active != MRF_SINGLE_ACTIVE_YES)
 		return;
@@ -290,7 +296,8 @@ static void check_single(const struct message *m, uint64_t session, uint64_t now
 
 		if (other != m && other->queue == m->queue && other->state == OUT &&
 			other->session != session && bus_session_of(other->session) != NULL &&
-			other->delivered_as >= q->single_since && !timed_out(other, now_ms, 0))
+			other->delivered_as >= q->single_since &&
+			!model_timed_out(other, now_ms, 0))
 			world_fail("message %u of %s is sent, and message %u is out with another "
 				   "consumer",
 				number_of(m), q->name, i);
@@ -326,7 +333,7 @@ static void check_sendable(const struct message *m, uint64_t now_ms)
 	case DOUBT: break;
 	case PUT_OFF: model_check(delay_over(m, now_ms), m, "sent before its delay is over"); break;
 	case OUT:
-		model_check(bus_session_of(m->session) == NULL || timed_out(m, now_ms, 0), m,
+		model_check(bus_session_of(m->session) == NULL || model_timed_out(m, now_ms, 0), m,
 			"sent to a second consumer, while the first has it");
 		break;
 	default: model_check(false, m, "sent to a consumer");
@@ -351,7 +358,7 @@ static struct message *sent_message(const struct mr_message_plan *plan)
 	for (unsigned i = 0; i < model_queues_count; i++)
 		if (plan->extra->delivery.queue == model_queues[i].number)
 			number = model_copy(number, i);
-	return plan->extra->delivery.queue == queue_of(&messages[number])->number
+	return plan->extra->delivery.queue == model_queue_with(&messages[number])->number
 		       ? &messages[number]
 		       : NULL;
 }
@@ -361,16 +368,20 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	uint64_t now_ms = bus_queues_ms();
 	struct message *m = sent_message(plan);
 
-	if (m == NULL || !queue_of(m)->exactly_once)
+	if (m == NULL || !model_queue_with(m)->exactly_once)
 		return;
 	model_time_pass();
-	world_trace(
-		"%s: %u to session %u", queue_of(m)->name, number_of(m), mr_session_slot(session));
+	world_trace("%s: %u to session %u", model_queue_with(m)->name, number_of(m),
+		mr_session_slot(session));
 	check_sendable(m, now_ms);
 	check_single(m, session, now_ms);
+	model_key_sent(m, session, target, (plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0);
+	cover(COVER_DELIVER);
+	if (m->state == OUT)
+		cover(bus_session_of(m->session) == NULL ? COVER_LOST : COVER_TIME_OUT);
 	/* A fragmented message may have been begun earlier. */
 	if (!(plan->extra->flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
-		model_check(!queue_of(m)->paused, m, "sent while the queue is paused");
+		model_check(!model_queue_with(m)->paused, m, "sent while the queue is paused");
 		check_order(m, now_ms);
 	}
 	m->state = OUT;
@@ -378,26 +389,41 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	m->tag = plan->extra->delivery.tag;
 	m->session = session;
 	m->subscription = target;
-	m->sent_order = m->delivered_as = ++sends;
+	m->sent_order = m->delivered_as = ++model_sends;
 	m->renewed = false;
-	m->deliver_least = queue_of(m)->holds.max_deliver;
+	m->deliver_least = model_queue_with(m)->holds.max_deliver;
 	m->sends++;
+}
+
+static void count_options(const struct message *m)
+{
+	const struct {
+		bool has;
+		enum cover verb;
+	} all[] = {{m->ttl_ms != 0, COVER_PUSH_TTL}, {m->delay_ms != 0, COVER_PUSH_DELAY},
+		{m->at_ms != 0, COVER_PUSH_AT}, {m->priority != NORMAL, COVER_PUSH_PRIORITY}};
+
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(all); i++)
+		if (all[i].has)
+			cover(all[i].verb);
 }
 
 void model_taken(uint32_t number)
 {
 	struct message *m = known(number);
 
-	m->deliver_least = queue_of(m)->holds.max_deliver;
+	m->deliver_least = model_queue_with(m)->holds.max_deliver;
 	model_time_taken(m);
-	if (!queue_of(m)->exactly_once) {
+	model_key_taken(m);
+	count_options(m);
+	if (!model_queue_with(m)->exactly_once) {
 		m->state = READY;
 		return;
 	}
-	world_trace("%s: %u is taken", queue_of(m)->name, number);
+	world_trace("%s: %u is taken, with key %u", model_queue_with(m)->name, number, m->key);
 	/* A queue that is removed when it is empty and idle forgets its publishers. */
-	model_check(m->state == NONE || m->number != queue_of(m)->number, m, "taken again");
-	m->number = queue_of(m)->number;
+	model_check(m->state == NONE || m->number != model_queue_with(m)->number, m, "taken again");
+	m->number = model_queue_with(m)->number;
 	m->state = READY;
 	m->place = ++places;
 	m->taken_ms = m->since_ms = bus_queues_ms();
@@ -421,7 +447,8 @@ static struct message *by_tag(uint64_t session, uint64_t tag)
 /* Near the time-out it is unknown whether it came before or after. */
 static bool in_doubt(const struct message *m)
 {
-	return timed_out(m, bus_queues_ms(), 0) && !timed_out(m, bus_queues_ms(), SLACK_MS);
+	return model_timed_out(m, bus_queues_ms(), 0) &&
+	       !model_timed_out(m, bus_queues_ms(), SLACK_MS);
 }
 
 static bool with_same_consumer(const struct message *a, const struct message *b)
@@ -454,7 +481,7 @@ static void renew(struct message *m)
 {
 	if (in_doubt(m))
 		m->state = DOUBT;
-	else if (!timed_out(m, bus_queues_ms(), 0))
+	else if (!model_timed_out(m, bus_queues_ms(), 0))
 		m->since_ms = bus_queues_ms();
 }
 
@@ -472,7 +499,7 @@ static void acked_up_to(struct message *last, uint64_t acked)
 
 		if (!goes_with(m, &up_to))
 			continue;
-		sure += m->state == OUT && !timed_out(m, bus_queues_ms(), 0);
+		sure += m->state == OUT && !model_timed_out(m, bus_queues_ms(), 0);
 		doubt += m->state == DOUBT || in_doubt(m);
 	}
 	model_check(acked >= sure && acked <= sure + doubt, last,
@@ -488,8 +515,8 @@ static void acked_up_to(struct message *last, uint64_t acked)
 				renew(m);
 			continue;
 		}
-		if (!timed_out(m, bus_queues_ms(), 0) || acked == sure + doubt)
-			m->state = timed_out(m, bus_queues_ms(), SLACK_MS) ? OUT : DONE;
+		if (!model_timed_out(m, bus_queues_ms(), 0) || acked == sure + doubt)
+			m->state = model_timed_out(m, bus_queues_ms(), SLACK_MS) ? OUT : DONE;
 		else if (in_doubt(m) && acked > sure)
 			m->state = DOUBT;
 	}
@@ -513,6 +540,8 @@ static void perhaps_up_to(uint64_t session, const struct mrf_settlement *s)
 static void given_back(struct message *m, const struct mrf_settlement *s, uint64_t dead)
 {
 	m->state = dead > 0 ? DEAD : s->delay_ms > 0 ? PUT_OFF : READY;
+	if (m->state == PUT_OFF && m->key != 0)
+		cover(COVER_NACK_DELAY_KEY);
 	m->since_ms = bus_queues_ms() + s->delay_ms;
 }
 
@@ -521,7 +550,7 @@ static void left(const struct message *of)
 {
 	const struct message any = *of;
 
-	world_trace("%s: subscription %u of session %u leaves", queue_of(of)->name,
+	world_trace("%s: subscription %u of session %u leaves", model_queue_with(of)->name,
 		of->subscription, mr_session_slot(of->session));
 	for (uint32_t i = 1; i < messages_count; i++) {
 		struct message *m = &messages[i];
@@ -532,7 +561,7 @@ static void left(const struct message *of)
 			m->state = DOUBT;
 			continue;
 		}
-		world_trace("%s: %u comes back", queue_of(m)->name, i);
+		world_trace("%s: %u comes back", model_queue_with(m)->name, i);
 		m->state = READY;
 		m->since_ms = bus_queues_ms();
 	}
@@ -547,11 +576,12 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 	m = by_tag(session, s->tag);
 	if (m != NULL)
 		world_trace("%s: %u is settled by session %u, verb %u, delay %u ms",
-			queue_of(m)->name, number_of(m), mr_session_slot(session), s->verb,
+			model_queue_with(m)->name, number_of(m), mr_session_slot(session), s->verb,
 			s->delay_ms);
 	if (m == NULL && (s->verb == MRF_SETTLE_VERB_ACK_UP_TO || s->verb == MRF_SETTLE_VERB_LEAVE))
 		perhaps_up_to(session, s);
-	if (m == NULL || !queue_of(m)->exactly_once || timed_out(m, bus_queues_ms(), SLACK_MS))
+	if (m == NULL || !model_queue_with(m)->exactly_once ||
+		model_timed_out(m, bus_queues_ms(), SLACK_MS))
 		return;
 	switch (s->verb) {
 	case MRF_SETTLE_VERB_ACK:
@@ -575,7 +605,7 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 		break;
 	case MRF_SETTLE_VERB_PROGRESS:
 		renew(m);
-		m->sent_order = ++sends;
+		m->sent_order = ++model_sends;
 		m->renewed = true;
 		break;
 	default: break;
@@ -596,85 +626,6 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 	}
 }
 
-/* The bus may have ended it, or taken it back, by the age limit that held until now. */
-static void age_edited(struct message *m)
-{
-	if (!model_too_old(m, bus_queues_ms(), 0))
-		return;
-	m->was_too_old = true;
-	if (m->state != OUT || bus_session_of(m->session) == NULL ||
-		timed_out(m, bus_queues_ms(), 0))
-		m->state = DOUBT;
-}
-
-/* A delivery that is surely out is so until the new time-out ends, or ends at once. */
-static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
-{
-	uint64_t now_ms = bus_queues_ms();
-
-	if (m->state != OUT || bus_session_of(m->session) == NULL)
-		return;
-	if (timed_out(m, now_ms, SLACK_MS)) {
-		m->state = READY;
-		m->since_ms = now_ms;
-	} else if (timed_out(m, now_ms, 0)) {
-		m->state = DOUBT;
-	} else if (now_ms > m->since_ms + ack_timeout_ms) {
-		m->since_ms = now_ms - ack_timeout_ms;
-	}
-}
-
-static void message_edited(
-	struct message *m, uint32_t edits, const struct mrf_queue_options *values)
-{
-	if (!model_may_wait(m))
-		return;
-	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
-		model_time_edited(m);
-	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
-		age_edited(m);
-	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
-		timeout_edited(m, values->ack_timeout_ms);
-	if ((edits & MRF_QUEUE_OPTION_MAX_DELIVER) && values->max_deliver < m->deliver_least)
-		m->deliver_least = values->max_deliver;
-}
-
-static void set_options(
-	struct mrf_queue_options *o, uint32_t edits, const struct mrf_queue_options *values)
-{
-	if (edits & MRF_QUEUE_OPTION_POLICY)
-		o->policy = values->policy;
-	if (edits & MRF_QUEUE_OPTION_WHEN_FULL)
-		o->when_full = values->when_full;
-	if (edits & MRF_QUEUE_OPTION_MESSAGES_MAX)
-		o->messages_max = values->messages_max;
-	if (edits & MRF_QUEUE_OPTION_BYTES_MAX)
-		o->bytes_max = values->bytes_max;
-	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
-		o->age_max_ms = values->age_max_ms;
-	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)
-		o->ack_timeout_ms = values->ack_timeout_ms;
-	if (edits & MRF_QUEUE_OPTION_MAX_DELIVER)
-		o->max_deliver = values->max_deliver;
-	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
-		o->when_expired = values->when_expired;
-	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
-		o->single_active = values->single_active;
-}
-
-void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values)
-{
-	model_time_pass();
-	for (uint32_t i = 1; i < messages_count; i++)
-		if (messages[i].queue == queue)
-			message_edited(&messages[i], edits, values);
-	set_options(&model_queues[queue].holds, edits, values);
-	model_queues[queue].edited |= edits;
-	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
-		model_queues[queue].single_since = sends + 1;
-	model_queues[queue].expirations |= 1u << model_queues[queue].holds.when_expired;
-}
-
 /* Called right after the bus has read its clock. */
 void model_oldest(unsigned queue, uint64_t oldest_ms)
 {
@@ -683,7 +634,7 @@ void model_oldest(unsigned queue, uint64_t oldest_ms)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];
 
-		if (m->queue == queue && surely_ready(m, now_ms))
+		if (m->queue == queue && model_surely_ready(m, now_ms))
 			model_check(oldest_ms + SLACK_MS >= now_ms - m->taken_ms, m,
 				"it has waited for longer than the oldest of its queue");
 	}
@@ -697,7 +648,7 @@ static void check_end(const struct message *m)
 		"accepted as published, and the bus never took it");
 	if (!m->accepted && m->state == NONE)
 		return;
-	if (!queue_of(m)->exactly_once) {
+	if (!model_queue_with(m)->exactly_once) {
 		model_check(!m->accepted || m->program_acked || m->dead_read > 0 ||
 				    model_time_may_discard(m),
 			m, "accepted, and in the end neither done nor dead");

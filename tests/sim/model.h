@@ -3,6 +3,7 @@
  *
  *   Each message is in one place: ready, delayed, delivered to one consumer, done, or dead.
  *   Among the messages that are surely ready the first goes first: by priority, then by age.
+ *   Messages of one key go to one consumer, in order; a key that waits does not stop the others.
  *   No message is delivered while its queue is paused, before its time has come, before the delay
  *   of a nack ends, or twice at once.
  *   The ack of a current delivery is taken. A program gets the pushed message, byte for byte.
@@ -28,6 +29,9 @@
 #define MODEL_QUEUES_MAX   4u
 #define MODEL_MESSAGES_MAX 6144u
 #define MODEL_BYTES_MAX    6000u
+#define MODEL_KEYS         6u /* of pushes, from 1 */
+#define MODEL_KEYS_MAX     (MODEL_KEYS + 4u)
+#define MODEL_KEY_STUCK    1u /* some consumers never settle it */
 
 struct model_queue {
 	char name[32];
@@ -37,8 +41,11 @@ struct model_queue {
 	uint64_t single_since; /* number of the first delivery that single_active holds for */
 	uint32_t expirations;  /* 1 << enum mrf_queue_expired: those that ever held */
 	bool exactly_once;
-	bool times;  /* some messages have a time to live */
-	bool delays; /* some messages are delivered later */
+	bool times;      /* some messages have a time to live */
+	bool delays;     /* some messages are delivered later */
+	bool keys;       /* most messages have a key */
+	bool key_header; /* key_from: "header Order" */
+	bool key_token;  /* key_from: "token 3" */
 	bool paused;
 	uint32_t number; /* number that the bus gave it when it was last opened */
 };
@@ -53,7 +60,7 @@ void model_open(void);
 uint32_t model_new(
 	unsigned queue, unsigned producer, uint64_t id, unsigned priority, uint32_t ttl_ms);
 /* Adds a publish: a message that each queue may have. */
-uint32_t model_new_publish(unsigned producer, uint64_t id);
+uint32_t model_new_publish(unsigned producer, uint64_t id, unsigned subject);
 /* The bus took the publish, for the queues that were bound; it is accepted. */
 void model_publish_taken(uint32_t number);
 void model_publish_accepted(uint32_t number);
@@ -63,9 +70,15 @@ size_t model_body(uint32_t number, uint8_t to[MODEL_BYTES_MAX]);
 uint64_t model_id(uint32_t number);
 unsigned model_priority(uint32_t number);
 uint32_t model_ttl_ms(uint32_t number);
-/* Sets the delay of a message that was not pushed yet: a time from the receipt, or Unix time. */
+/* Gives a message that was not pushed yet a key, 1 to MODEL_KEYS, as an option or in a header. */
+void model_key_give(uint32_t number, unsigned key, bool in_header);
+/* Returns that key, or 0. */
+unsigned model_key_given(uint32_t number, bool *in_header);
+/* Returns the key that it has in its queue, or 0. */
+unsigned model_key(uint32_t number);
 /* The bus's clock is about to step: what it has reached stays due. */
 void model_clock_steps(void);
+/* Sets the delay of a message that was not pushed yet: a time from the receipt, or Unix time. */
 void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms);
 uint32_t model_delay_ms(uint32_t number);
 uint64_t model_at_ms(uint32_t number);
@@ -93,6 +106,15 @@ void model_cancelled(uint64_t session, uint32_t subscription);
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);
 /* The bus reports how long the oldest message of a queue has waited. */
 void model_oldest(unsigned queue, uint64_t oldest_ms);
+
+/* Applies an edit to the options *o. */
+void model_options_set(
+	struct mrf_queue_options *o, uint32_t edits, const struct mrf_queue_options *values);
+/* True if a message was sent to the session within the time in which a consumer keeps its keys. */
+bool model_took_lately(uint64_t session);
+/* Call it now and then. `goes_on`: a consumer has room, and those without have taken nothing for
+ * so long that they must have lost their waiting keys. */
+void model_keys_watch(unsigned queue, bool goes_on);
 
 /* Returns the most messages that the queue may hold. Call it when the bus has read its clock. */
 uint64_t model_live(unsigned queue);

@@ -2,6 +2,8 @@
 /* model_message: what the model knows of a message. Private to the model.
  *
  *   model.c       places, deliveries, settlements
+ *   model_edit.c  options that are edited
+ *   model_key.c   keys
  *   model_time.c  times to live
  *
  * Units     Milliseconds of the queues' clock.
@@ -28,6 +30,13 @@ enum ending {
 	ENDING_UNSURE,
 	ENDING_DISCARDED,
 	ENDING_DEAD,
+};
+
+/* Where a message has its key. */
+enum key_how {
+	KEY_OPTION, /* an option of the push, if any */
+	KEY_HEADER, /* a header, if the queue takes its keys from there */
+	KEY_TOKEN,  /* a token of the subject, likewise */
 };
 
 struct message {
@@ -58,6 +67,10 @@ struct message {
 	bool publish_accepted;
 	bool program_acked;
 	bool program_rejected;
+	/* its key; 0: none */
+	unsigned key_given;
+	enum key_how key_how;
+	unsigned key; /* with the policy key-shared */
 	/* its delay */
 	uint32_t delay_ms;
 	uint64_t at_ms;  /* Unix time */
@@ -74,9 +87,24 @@ struct message {
 
 extern struct message messages[MODEL_MESSAGES_MAX]; /* by number; 0: none */
 extern uint32_t messages_count;
+extern uint64_t model_sends; /* number of the last delivery */
 
 /* Fails with the message's state if not ok. */
 void model_check(bool ok, const struct message *m, const char *what);
+static inline const struct model_queue *model_queue_with(const struct message *m)
+{
+	return &model_queues[m->queue];
+}
+
+static inline bool model_by_key(const struct model_queue *q)
+{
+	return q->holds.policy == MRF_QUEUE_POLICY_KEY_SHARED;
+}
+
+/* The bus takes a delivery back at its time-out, and when the message's time is over. */
+bool model_timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms);
+/* True if it surely waits to be delivered, but for others of its key. */
+bool model_surely_ready(const struct message *m, uint64_t now_ms);
 /* True if it is beyond the age limit that holds. */
 bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms);
 
@@ -98,6 +126,17 @@ static inline bool model_has_delay(const struct message *m)
 {
 	return m->delay_ms != 0 || m->at_ms != 0;
 }
+
+void model_keys_open(void);
+/* A new publish has the key of its subject. */
+void model_key_of_publish(struct message *m, unsigned subject);
+/* The queue took the message: it has its key. */
+void model_key_taken(struct message *m);
+/* The message is sent; `fragment`: the first fragment of it. */
+void model_key_sent(
+	const struct message *m, uint64_t session, uint32_t subscription, bool fragment);
+/* Before the options are edited. */
+void model_keys_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);
 
 void model_time_open(void);
 /* The queue took the message, or a copy of it. */

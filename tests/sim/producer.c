@@ -6,6 +6,7 @@
 
 #include "tests/sim/actor.h"
 #include "tests/sim/bus.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
@@ -31,6 +32,8 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 	if (error != 0 && error != -EBUSY && error != -ENOBUFS && error != -EDQUOT)
 		world_fail("%s was told of message %u: %s", process_name(process_now), number,
 			mr_error_text(error));
+	if (error != 0)
+		cover(COVER_PUSH_REFUSED);
 	a->open[id] = 0;
 	model_outcome(number, error);
 }
@@ -42,7 +45,8 @@ static struct mr_queue *open_queue(struct actor *a, struct mr_client *c)
 		.promise = model_queues[a->queue].exactly_once ? MR_EXACTLY_ONCE : MR_AT_LEAST_ONCE,
 		.queue = actor_queue_options(a->queue),
 		.on_outcome = on_outcome,
-		.arg = a};
+		.arg = a,
+		.key_from = actor_key_from(a->queue)};
 	struct mr_queue *q = NULL;
 
 	snprintf(name, sizeof(name), "publisher-%u", a->index);
@@ -64,6 +68,24 @@ static enum mr_priority priority_of(unsigned level)
 			    : MR_PRIORITY(level);
 }
 
+/* Gives the push its key: as an option, or in the header that some queues take it from. */
+static void set_key(struct mr_push *p, uint32_t number, char to[64])
+{
+	bool in_header;
+	unsigned key = model_key_given(number, &in_header);
+
+	if (key == 0)
+		return;
+	if (in_header) {
+		p->headers = to;
+		p->header_bytes =
+			(size_t)snprintf(to, 64, "NATS/1.0\r\nOrder: key-%u\r\n\r\n", key);
+		return;
+	}
+	snprintf(to, 64, "key-%u", key);
+	p->key = to;
+}
+
 /* False: not now. */
 static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint32_t number)
 {
@@ -75,10 +97,12 @@ static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint3
 		.ttl_ms = model_ttl_ms(number),
 		.delay_ms = model_delay_ms(number),
 		.at_ms = model_at_ms(number)};
+	char key[64];
 	uint64_t id;
 	int error;
 
 	p.bytes = model_body(number, body);
+	set_key(&p, number, key);
 	error = mr_push_with(q, &p, &id);
 	if (error == 0 && !actor_is_dead() && !own) {
 		if (id >= MODEL_MESSAGES_MAX)
@@ -122,6 +146,12 @@ static void draw_delay(const struct actor *a, uint32_t number)
 			WORLD_UNIX_MS + world_now_ns() / WORLD_MS + world_draw(3500) - 500);
 }
 
+static void draw_key(const struct actor *a, uint32_t number)
+{
+	if (model_queues[a->queue].keys && world_chance(80))
+		model_key_give(number, 1 + world_draw(MODEL_KEYS), world_chance(30));
+}
+
 /* Most are of normal priority. Without memory for other levels the bus takes the next one that has
  * a name. */
 static unsigned draw_level(void)
@@ -142,6 +172,7 @@ static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
 		if (number == 0)
 			return;
 		draw_delay(a, number);
+		draw_key(a, number);
 		a->open[a->next_id++] = number;
 		program_counts.pushed++;
 		while (!actor_is_dead() && a->open[model_id(number)] == number &&

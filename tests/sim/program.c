@@ -46,12 +46,28 @@ static struct actor *add(enum actor_kind kind, unsigned queue)
 	return a;
 }
 
+/* Some queues go by keys, of which some are taken from a header or the subject. */
+static void make_keys(struct model_queue *q)
+{
+	if (world_chance(65))
+		return;
+	q->asked.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	q->asked.in_flight_per_key = (uint16_t)(world_chance(60) ? 1 : 1 + world_draw(4));
+	q->keys = true;
+	q->key_header = world_chance(40);
+	q->key_token = !q->key_header && world_chance(60);
+	q->asked.key_from = q->key_header  ? mrf_str("header Order")
+			    : q->key_token ? mrf_str("token 3")
+					   : (struct mrf_string){0};
+}
+
 static void make_queue(unsigned i)
 {
 	struct model_queue *q = &model_queues[i];
 
 	snprintf(q->name, sizeof(q->name), "queue-%u", i);
 	q->asked = (struct mrf_queue_options){.policy = (uint8_t)(i % 3 + 1)};
+	make_keys(q);
 	q->asked.ack_timeout_ms = 200 + world_draw(2000);
 	q->asked.max_deliver = (uint16_t)(2 + world_draw(5));
 	q->asked.messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;

@@ -50,7 +50,7 @@ static void publish_promised(struct actor *a, struct mr_client *c, struct mr_pub
 	uint32_t number;
 
 	if (a->published_count == ACTOR_PUBLISHED_MAX ||
-		(number = model_new_publish(a->index, a->next_id)) == 0)
+		(number = model_new_publish(a->index, a->next_id, a->subject)) == 0)
 		return;
 	while (!publish(c, p, number)) {
 		mr_wait(c, 5);
@@ -67,7 +67,7 @@ static void publish_promised(struct actor *a, struct mr_client *c, struct mr_pub
 /* A message that the bus does not take now is lost. */
 static void publish_plain(struct actor *a, struct mr_client *c, struct mr_publisher *p)
 {
-	uint32_t number = model_new_publish(a->index, 0);
+	uint32_t number = model_new_publish(a->index, 0, a->subject);
 
 	if (number == 0)
 		return;

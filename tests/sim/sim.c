@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/sim/cover.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
 
@@ -56,6 +57,7 @@ static void report(double seconds)
 	       "; no fault\n",
 		n->runs, world_steps(), seconds, n->pushed, n->handed, n->acked, n->calls, n->ended,
 		n->published, n->bound, n->killed, n->frozen, n->edited);
+	cover_print();
 }
 
 int main(int argc, char **argv)

@@ -183,16 +183,41 @@ static void watch(unsigned i)
 		&watched[i].withheld_ms, "it has room, and pushes wait");
 	check_soon(queue, has_too_old(i, queue), &watched[i].old_ms,
 		"it has a message that is too old");
-	if (queue->ready_count > 0 && queue->heap_count > 0 && !queue->paused && !queue->active)
+	if (queue->ready_count > 0 && queue->heap_count > 0 && !queue->paused && !queue->active &&
+		holds(i)->policy != MRF_QUEUE_POLICY_KEY_SHARED)
 		world_fail("%s: %" PRIu64 " messages and %u consumers are ready, and wait",
 			queue->name, queue->ready_count, queue->heap_count);
 }
 
+/* True if keys that may go on must be delivered by now: a consumer has room, and the others have
+ * taken nothing for long. */
+static bool keys_go_on(unsigned i, const struct mr_queue *queue)
+{
+	bool room = false;
+
+	if (queue->paused || holds(i)->policy != MRF_QUEUE_POLICY_KEY_SHARED ||
+		holds(i)->single_active == MRF_SINGLE_ACTIVE_YES || !bus.store_is_large)
+		return false;
+	for (uint32_t n = 0; n < queue->consumers_count; n++) {
+		const struct mr_queue_consumer *c = queue->consumers[n];
+
+		room |= c->ready;
+		if (!c->ready && (c->blocked || model_took_lately(c->session)))
+			return false;
+	}
+	return room;
+}
+
 void watch_depths(void)
 {
-	for (unsigned i = 0; i < model_queues_count; i++)
-		if (queue_of(i) != NULL)
-			check_depth(i, queue_of(i));
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		const struct mr_queue *queue = queue_of(i);
+
+		if (queue == NULL || !model_queues[i].exactly_once)
+			continue;
+		check_depth(i, queue);
+		model_keys_watch(i, keys_go_on(i, queue));
+	}
 }
 
 void watch_all(void)

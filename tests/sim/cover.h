@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cover: counts the events of the runs, verb by verb, so that a verb that never happens is seen.
+ * Most are counted where the bus has done them.
+ *
+ * Threads   The world's and its processes'.
+ */
+#ifndef MILLRACE_TESTS_SIM_COVER_H
+#define MILLRACE_TESTS_SIM_COVER_H
+
+#define COVER_VERBS(X)                                                                             \
+	X(PUSH, "push")                                                                            \
+	X(PUSH_FRAGMENTS, "push in fragments")                                                     \
+	X(PUSH_KEY, "push with a key")                                                             \
+	X(PUSH_HEADER_KEY, "push whose key is a header")                                           \
+	X(PUSH_TTL, "push with a time to live")                                                    \
+	X(PUSH_DELAY, "push with a delay")                                                         \
+	X(PUSH_AT, "push for a time")                                                              \
+	X(PUSH_PRIORITY, "push with a priority")                                                   \
+	X(PUSH_REFUSED, "push refused")                                                            \
+	X(PUBLISH, "publish into a bound queue")                                                   \
+	X(PUBLISH_KEY, "publish whose key is a token")                                             \
+	X(DELIVER, "deliver")                                                                      \
+	X(DELIVER_KEY, "deliver by key")                                                           \
+	X(KEY_MOVED, "key goes to another consumer")                                               \
+	X(KEY_STUCK, "key is never settled")                                                       \
+	X(ACK, "ack")                                                                              \
+	X(ACK_UP_TO, "ack up to")                                                                  \
+	X(NACK, "nack")                                                                            \
+	X(NACK_DELAY, "nack with a delay")                                                         \
+	X(NACK_DELAY_KEY, "nack with a delay, of a key")                                           \
+	X(REJECT, "reject")                                                                        \
+	X(GIVE_BACK, "give back")                                                                  \
+	X(PROGRESS, "progress")                                                                    \
+	X(LEAVE, "consumer leaves")                                                                \
+	X(TIME_OUT, "delivery times out")                                                          \
+	X(LOST, "delivery is lost with its session")                                               \
+	X(DEAD_REJECTED, "dead letter: rejected")                                                  \
+	X(DEAD_MAX_DELIVER, "dead letter: max-deliver")                                            \
+	X(DEAD_EXPIRED, "dead letter: expired")                                                    \
+	X(EDIT, "edit")                                                                            \
+	X(EDIT_POLICY, "edit to or from key-shared")                                               \
+	X(EDIT_IN_FLIGHT, "edit of in_flight_per_key")                                             \
+	X(EDIT_REFUSED, "edit refused")
+
+#define COVER_NAME(id, text) COVER_##id,
+enum cover { COVER_VERBS(COVER_NAME) COVER_COUNT };
+#undef COVER_NAME
+
+void cover(enum cover verb);
+/* Prints the count of each verb. */
+void cover_print(void);
+
+#endif
