@@ -95,7 +95,6 @@ const struct mr_cli_verb mr_cli_cheat = {
 		   "all are printed.",
 	.examples = "  millrace cheat\n  millrace cheat queues",
 	.operands_max = 1,
-	.no_bus = true,
-	.ignores_bus = true,
+	.bus = MR_CLI_BUS_NONE,
 	.run = run_cheat,
 };

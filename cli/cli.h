@@ -37,6 +37,15 @@ struct mr_cli {
 	bool colour;         /* standard output is a terminal that shows colours */
 };
 
+/* How a verb uses the options that name a bus. Unless it is CHOSEN, mr_cli has them as they were
+ * given, or NULL. */
+enum mr_cli_bus_use {
+	MR_CLI_BUS_CHOSEN, /* mr_cli names the bus that they choose */
+	MR_CLI_BUS_OWN,    /* the verb uses or refuses each */
+	MR_CLI_BUS_MADE,   /* the verb starts a bus, and only --run-dir says where */
+	MR_CLI_BUS_NONE,   /* the verb only prints texts, and refuses them behind its name */
+};
+
 struct mr_cli_verb {
 	const char *name;
 	const char *summary;
@@ -48,9 +57,7 @@ struct mr_cli_verb {
 	size_t settings_bytes;
 	unsigned operands_min;
 	unsigned operands_max;
-	/* Needs none: its mr_cli has the options as they were given, or NULL. */
-	bool no_bus;
-	bool ignores_bus; /* options that name a bus change nothing: its help leaves them out */
+	enum mr_cli_bus_use bus;
 	int (*run)(const struct mr_cli *cli, const void *settings,
 		const struct mr_cli_words *operands);
 };
@@ -65,6 +72,8 @@ const struct mr_cli_verb *mr_cli_verb_find(const char *name);
 /* --server, --run-dir, --context and --help, which all verbs have, and --json-safe for a verb with
  * --json. NULL: no verb. */
 const struct mr_cli_option *mr_cli_common_options(const struct mr_cli_verb *verb);
+/* True if the verb refuses this common option. NULL: no verb. */
+bool mr_cli_refuses_option(const struct mr_cli_verb *verb, const struct mr_cli_option *o);
 
 /* Returns the promise for the text of --promise; best effort for NULL. */
 enum mr_promise_kind mr_cli_promise(const char *text);

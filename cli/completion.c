@@ -23,11 +23,22 @@ static void print_verb_names(void)
 		printf("%s%s", v == mr_cli_verbs ? "" : " ", (*v)->name);
 }
 
-/* Prints the names of options, without those that `own` overrides. The same rule holds below. */
-static void print_option_names(const struct mr_cli_option *options, const struct mr_cli_option *own)
+static void print_option_names(const struct mr_cli_option *options)
 {
-	for (const struct mr_cli_option *o = options; o && o->name; o++) {
-		if (!mr_cli_option_find(own, o->name))
+	for (const struct mr_cli_option *o = options; o && o->name; o++)
+		printf(" --%s", o->name);
+}
+
+/* True for a common option of a verb that has none of its own with this name. */
+static bool is_common(const struct mr_cli_verb *verb, const struct mr_cli_option *o)
+{
+	return !mr_cli_refuses_option(verb, o) && !mr_cli_option_find(verb->options, o->name);
+}
+
+static void print_common_names(const struct mr_cli_verb *verb)
+{
+	for (const struct mr_cli_option *o = mr_cli_common_options(verb); o->name; o++) {
+		if (is_common(verb, o))
 			printf(" --%s", o->name);
 	}
 }
@@ -167,15 +178,15 @@ static void print_bash(void)
 	puts("\tcase $verb in");
 	fputs("\t'') words='", stdout);
 	print_verb_names();
-	print_option_names(mr_cli_common_options(NULL), NULL);
+	print_option_names(mr_cli_common_options(NULL));
 	puts("' ;;");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) words='", (*v)->name);
 		print_words(*v);
 		if (*v == &mr_cli_help_of)
 			print_verb_names();
-		print_option_names((*v)->options, NULL);
-		print_option_names(mr_cli_common_options(*v), (*v)->options);
+		print_option_names((*v)->options);
+		print_common_names(*v);
 		puts("' ;;");
 	}
 	puts("\tesac");
@@ -199,11 +210,11 @@ static void print_bash(void)
 	puts("complete -F _millrace millrace");
 }
 
-static void print_zsh_options(const struct mr_cli_verb *verb, const struct mr_cli_option *options,
-	const struct mr_cli_option *own)
+static void print_zsh_options(
+	const struct mr_cli_verb *verb, const struct mr_cli_option *options, bool common)
 {
 	for (const struct mr_cli_option *o = options; o && o->name; o++) {
-		if (mr_cli_option_find(own, o->name))
+		if (common && !is_common(verb, o))
 			continue;
 		fputs(" '--", stdout);
 		fputs(o->name, stdout);
@@ -284,8 +295,8 @@ static void print_zsh(void)
 	puts("\tcase $verb in");
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
 		printf("\t%s) _arguments", (*v)->name);
-		print_zsh_options(*v, (*v)->options, NULL);
-		print_zsh_options(*v, mr_cli_common_options(*v), (*v)->options);
+		print_zsh_options(*v, (*v)->options, false);
+		print_zsh_options(*v, mr_cli_common_options(*v), true);
 		print_zsh_operands(*v);
 		puts(" ;;");
 	}
@@ -383,6 +394,10 @@ static int run_completion(
 	const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	(void)settings;
+	if ((cli->server || cli->run_dir || cli->context) && strcmp(w->at[0], "names") != 0)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0],
+			"the script is the same for every bus",
+			"leave --server, --run-dir and --context out");
 	if (strcmp(w->at[0], "bash") == 0)
 		print_bash();
 	else if (strcmp(w->at[0], "zsh") == 0)
@@ -410,6 +425,6 @@ const struct mr_cli_verb mr_cli_completion = {
 		    "  millrace completion fish > ~/.config/fish/completions/millrace.fish",
 	.operands_min = 1,
 	.operands_max = 2,
-	.no_bus = true,
+	.bus = MR_CLI_BUS_OWN,
 	.run = run_completion,
 };

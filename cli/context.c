@@ -382,6 +382,22 @@ static int load(struct context *k)
 	return k->contexts ? MR_EXIT_OK : fail(k, "contexts", strerror(ENOMEM), NULL);
 }
 
+/* Refuses options that name a bus, but --run-dir of `add`. */
+static int refuse_bus(const struct context *k)
+{
+	const struct mr_cli *cli = k->cli;
+	bool adds = strcmp(k->words->at[0], "add") == 0;
+	const char *name = cli->server             ? "--server"
+			   : cli->context          ? "--context"
+			   : cli->run_dir && !adds ? "--run-dir"
+						   : NULL;
+
+	return name ? mr_cli_fail(cli, MR_EXIT_USAGE, name, "names no context here",
+			      adds ? "give the address behind the name: add NAME ADDRESS"
+				   : "give the name of a context: see `millrace help context`")
+		    : MR_EXIT_OK;
+}
+
 static int run_context(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	static const struct {
@@ -396,7 +412,8 @@ static int run_context(const struct mr_cli *cli, const void *settings, const str
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(w->at[0], actions[i].name) != 0)
 			continue;
-		code = load(&k);
+		code = refuse_bus(&k);
+		code = code ? code : load(&k);
 		code = code ? code : actions[i].run(&k);
 		mr_contexts_free(k.contexts);
 		return code;
@@ -444,6 +461,6 @@ const struct mr_cli_verb mr_cli_context = {
 	.settings_bytes = sizeof(struct settings),
 	.operands_min = 1,
 	.operands_max = 3,
-	.no_bus = true,
+	.bus = MR_CLI_BUS_OWN,
 	.run = run_context,
 };

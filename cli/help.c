@@ -107,25 +107,15 @@ static void print_options(
 	}
 }
 
-static bool names_bus(const struct mr_cli_option *o)
-{
-	return strcmp(o->name, "server") == 0 || strcmp(o->name, "run-dir") == 0 ||
-	       strcmp(o->name, "context") == 0;
-}
-
-/* Prints the options of all verbs that mean something for this one. */
+/* Prints the options of all verbs that this one does not refuse. */
 static void print_common(FILE *out, const struct mr_cli_verb *verb)
 {
-	const struct mr_cli_option *o = mr_cli_common_options(verb);
-
-	for (; verb->ignores_bus && o->name; o++) {
+	for (const struct mr_cli_option *o = mr_cli_common_options(verb); o->name; o++) {
 		struct mr_cli_option alone[] = {*o, {0}};
 
-		if (!names_bus(o))
+		if (!mr_cli_refuses_option(verb, o))
 			print_options(out, alone, verb->options);
 	}
-	if (!verb->ignores_bus)
-		print_options(out, o, verb->options);
 }
 
 static bool has_type(const struct mr_cli_option *options, enum mr_cli_type type)

@@ -94,6 +94,19 @@ const struct mr_cli_option *mr_cli_common_options(const struct mr_cli_verb *verb
 	return has_json ? common_options : common_options + 1;
 }
 
+static bool names_bus(const struct mr_cli_option *o)
+{
+	return o->offset < offsetof(struct common, bus) + sizeof(struct mr_cli_bus_options);
+}
+
+bool mr_cli_refuses_option(const struct mr_cli_verb *verb, const struct mr_cli_option *o)
+{
+	if (!verb || !names_bus(o))
+		return false;
+	return verb->bus == MR_CLI_BUS_NONE ||
+	       (verb->bus == MR_CLI_BUS_MADE && strcmp(o->name, "run-dir") != 0);
+}
+
 const struct mr_cli_verb *mr_cli_verb_find(const char *name)
 {
 	for (const struct mr_cli_verb *const *v = mr_cli_verbs; *v; v++) {
@@ -134,8 +147,7 @@ const struct mr_cli_verb mr_cli_version = {
 	.summary = "print the version of this program and its library",
 	.operands = "",
 	.options = version_options,
-	.no_bus = true,
-	.ignores_bus = true,
+	.bus = MR_CLI_BUS_NONE,
 	.run = run_version,
 };
 
@@ -174,8 +186,7 @@ const struct mr_cli_verb mr_cli_help_of = {
 	.summary = "print the help of all verbs or of one",
 	.operands = "[VERB]",
 	.operands_max = 1,
-	.no_bus = true,
-	.ignores_bus = true,
+	.bus = MR_CLI_BUS_NONE,
 	.run = run_help,
 };
 
@@ -214,6 +225,24 @@ static void choose_safe_json(const struct mr_cli_verb *verb, uint8_t *settings)
 	mr_cli_text_json_safe();
 }
 
+/* Refuses an option that would name a bus in vain. */
+static int check_bus_options(const struct mr_cli *cli, const struct mr_cli_verb *verb,
+	const struct mr_cli_bus_options *given)
+{
+	const char *name = given->server ? "--server" : given->context ? "--context" : NULL;
+
+	if (verb->bus == MR_CLI_BUS_NONE) {
+		name = name ? name : given->run_dir ? "--run-dir" : NULL;
+		return name ? mr_cli_fail(cli, MR_EXIT_USAGE, name, "this verb uses no bus",
+				      "leave it out")
+			    : MR_EXIT_OK;
+	}
+	if (verb->bus == MR_CLI_BUS_MADE && name)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, name, "names a bus that runs already",
+			"say with --run-dir where the new bus is to be");
+	return MR_EXIT_OK;
+}
+
 static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struct common *common)
 {
 	alignas(max_align_t) uint8_t settings[MR_CLI_SETTINGS_BYTES] = {0};
@@ -221,7 +250,10 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	struct mr_cli_words operands;
 	struct mr_cli_bus bus;
 	char text[256];
+	int code;
 
+	if (verb->bus == MR_CLI_BUS_NONE) /* before the verb they may be those of a shell's alias */
+		common->bus = (struct mr_cli_bus_options){0};
 	if (verb->defaults)
 		memcpy(settings, verb->defaults, verb->settings_bytes);
 	if (mr_cli_args_parse(argc, argv, verb->options, settings, mr_cli_common_options(verb),
@@ -241,7 +273,11 @@ static int run_verb(const struct mr_cli_verb *verb, int argc, char **argv, struc
 	cli.server = common->bus.server;
 	cli.run_dir = common->bus.run_dir;
 	cli.context = common->bus.context;
-	if (!verb->no_bus && mr_cli_bus_choose(&cli, &common->bus, &bus, text, sizeof(text)) != 0)
+	code = check_bus_options(&cli, verb, &common->bus);
+	if (code != MR_EXIT_OK)
+		return code;
+	if (verb->bus == MR_CLI_BUS_CHOSEN &&
+		mr_cli_bus_choose(&cli, &common->bus, &bus, text, sizeof(text)) != 0)
 		return mr_cli_fail(&cli, MR_EXIT_USAGE, "bus", text,
 			strncmp(text, "context ", 8) == 0
 				? "`millrace context ls` lists them, `millrace context add` makes "

@@ -489,7 +489,6 @@ const struct mr_cli_verb mr_cli_up = {
 		    "  millrace up --config /etc/millrace.yaml --run-dir /run/bus1",
 	.options = options_,
 	.settings_bytes = sizeof(struct settings),
-	.no_bus = true,
-	.ignores_bus = true,
+	.bus = MR_CLI_BUS_MADE,
 	.run = run_up,
 };

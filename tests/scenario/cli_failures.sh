@@ -106,6 +106,24 @@ failing 2 'neither shm:PATH nor udp://HOST:PORT nor a path' pub a b -s nonsense
 failing 2 'name different buses; leave one of them out' status -s "$dir/one" --run-dir "$dir/two"
 failing 2 '--context and --server both name a bus; leave one of them out' status -s "$dir/one" --context x
 failing 2 'address "udp://": expected udp://HOST:PORT, with IPv6 addresses in brackets' pub a b -s udp://
+while IFS='|' read -r -u 3 regex words; do
+	# shellcheck disable=SC2086 # the words of the command
+	failing 2 "$regex" $words
+done 3<<'ROWS'
+^millrace up: --server: names a bus that runs already; say with --run-dir where the new bus is to be$|up --server /x
+^millrace up: --server: names a bus that runs already; say with --run-dir|--server /x up --run-dir /y
+^millrace up: --context: names a bus that runs already; say with --run-dir|up --context x
+^millrace context: --server: names no context here; give the address behind the name: add NAME ADDRESS$|context add a /x --server /x
+^millrace context: --run-dir: names no context here; give the name of a context: see .millrace help context.$|context ls --run-dir /x
+^millrace context: --context: names no context here; give the name of a context|--context x context show
+^millrace completion: bash: the script is the same for every bus; leave --server, --run-dir and --context out$|completion bash -s /x
+^millrace cheat: --context: this verb uses no bus; leave it out$|cheat --context x
+^millrace help: --server: this verb uses no bus; leave it out$|help up --server /x
+^millrace version: --run-dir: this verb uses no bus; leave it out$|version --run-dir /x
+ROWS
+expect_status 0 "$millrace" --server /x --run-dir /y help up
+[[ $output != *--server* && $output != *--context* && $output == *--run-dir* ]] ||
+	fail "the help of up offers an option that it refuses: $output"
 failing 3 "$dir/one/attach.sock: no bus listens there .*; start a bus with .millrace up., or name one with --server" \
 	pub a b -s "$dir/one"
 failing 3 "$dir/one/admin.sock: No such file or directory; start a bus with .millrace up." status -s "$dir/one"

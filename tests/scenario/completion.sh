@@ -17,6 +17,11 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
 say "--json-safe, where there is --json"
 expect_equal "status" "$(completed status --json-)" --json-safe
 expect_equal "up" "$(completed up --json-)" ''
+
+say "no options that a verb refuses"
+expect_equal "up" "$(completed up --ser)$(completed up --cont)$(completed up --run)" --run-dir
+expect_equal "cheat" "$(completed cheat --)" --help
+expect_equal "pub" "$(completed pub --ser)" --server
 for shell in zsh fish; do
 	expect_match "$shell" "$("$millrace" completion $shell)" 'json-safe'
 done
