@@ -5,6 +5,8 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/later.h"
+#include "dataplane/queue/settle.h"
 #include "dataplane/queue/work.h"
 
 #define UNBLOCK_AT_ONCE 256u
@@ -59,7 +61,7 @@ static int set_share(
 	return 0;
 }
 
-static void link_leaving(struct mr_queues *q, struct mr_queue_consumer *c)
+void mr_consumer_list(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	if (c->leaving)
 		return;
@@ -96,7 +98,6 @@ static int consume_again(struct mr_queues *q, struct mr_queue_client *client,
 	if (c != NULL) {
 		if (c->queue != queue)
 			return -EEXIST;
-		unlink_leaving(q, c);
 		return set_share(q, c, wish);
 	}
 	if (queue->kind == MRF_QUEUE_KIND_SERVICE)
@@ -154,6 +155,7 @@ int mr_consumer_add(
 		.restart_ms = (uint32_t)q->now_ms,
 		.out = {{MR_QUEUE_NONE, MR_QUEUE_NONE}, {MR_QUEUE_NONE, MR_QUEUE_NONE}},
 		.train = MR_QUEUE_NONE,
+		.ack_at = MR_QUEUE_NONE,
 		.timer = {.kind = MR_QUEUE_TIMER_CONSUMER},
 	};
 	rc = mr_hold_tag(q, c, wish->tag);
@@ -289,16 +291,27 @@ static void forget_consumer(struct mr_queues *q, struct mr_queue_consumer *c)
 	mr_limit_idle(q, queue);
 }
 
-/* Gives deliveries back, as far as the call's work reaches. False: it has more. */
-static bool give_back(struct mr_queues *q, struct mr_queue_consumer *c)
+static bool leaves(const struct mr_queue_consumer *c)
 {
-	while (c->outstanding > 0 && mr_work_left(q)) {
+	return (c->holds & MR_HOLD_LEFT) != 0;
+}
+
+/* Gives deliveries back, as far as the call's work reaches. False: it has more. */
+static bool give_all_back(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	while (c->outstanding > c->later && mr_work_left(q)) {
 		mr_work(q, 1);
 		mr_settle_back(q, &q->deliveries[mr_consumer_oldest(q, c)],
 			(enum mr_queue_back)c->leaving_why, 0);
 	}
-	if (c->outstanding > 0) {
-		link_leaving(q, c);
+	return c->outstanding == 0;
+}
+
+/* Goes on with the acks of a consumer, then with its leaving. False: it has more. */
+static bool go_on(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	if (!mr_later_ack_run(q, c) || (leaves(c) && !give_all_back(q, c))) {
+		mr_consumer_list(q, c);
 		return false;
 	}
 	unlink_leaving(q, c);
@@ -310,16 +323,16 @@ static bool give_back(struct mr_queues *q, struct mr_queue_consumer *c)
 static void withdraw_credit(
 	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why)
 {
+	if (!leaves(c))
+		c->leaving_why = (uint8_t)why;
 	mr_hold_set(q, c, MR_HOLD_LEFT, true); /* no more, whatever comes back */
 	presume_handed(q, c);
-	if (!c->leaving)
-		c->leaving_why = (uint8_t)why;
 }
 
 void mr_consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why)
 {
 	withdraw_credit(q, c, why);
-	(void)give_back(q, c);
+	(void)go_on(q, c);
 }
 
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
@@ -331,12 +344,12 @@ void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum m
 	if (c->blocked)
 		unlink_blocked(q, c);
 	c->gone = true;
-	(void)give_back(q, c);
+	(void)go_on(q, c);
 }
 
 void mr_consumers_leave_run(struct mr_queues *q)
 {
-	while (q->leaving != NULL && give_back(q, q->leaving))
+	while (q->leaving != NULL && go_on(q, q->leaving))
 		;
 }
 
@@ -403,12 +416,19 @@ void mr_consumer_on_timer(struct mr_queues *q, struct mr_queue_consumer *c)
 			break;
 		}
 		mr_work(q, MR_WORK_SEND);
+		if (mr_unlikely(mr_later_is_acked(q, d))) {
+			mr_settle_done(q, d);
+			continue;
+		}
 		presume_handed(q, c);
 		mr_consumer_recall(q, d);
 		if (mr_unlikely(c->special != 0))
 			mr_hold_timed_out(q, c);
 		mr_settle_back(q, d, MR_BACK_TIMEOUT, 0);
 	}
+	if (oldest == MR_QUEUE_NONE && c->later > 0) /* link_out counts on a timer that is set */
+		mr_queue_timer_set(
+			&q->timers, &c->timer, q->now_ms + c->queue->options.ack_timeout_ms);
 	if (mr_unlikely(c->holds & MR_HOLD_RATE))
 		mr_hold_on_timer(q, c);
 }

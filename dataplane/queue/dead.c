@@ -123,7 +123,7 @@ void mr_dead_letter(
 		mr_dead_keep(q, queue, e);
 		return;
 	}
-	mr_work(q, MR_WORK_DEAD);
+	mr_work(q, MR_WORK_DEAD + (e->body_bytes >> MR_WORK_LARGE));
 	if (e->flags & MR_ENTRY_TIME)
 		mr_key_leave(q, queue, e);
 	queue->body_bytes -= e->body_bytes;
@@ -144,7 +144,7 @@ static void move_back(struct mr_queues *q, struct mr_queue *dead, struct mr_queu
 {
 	struct mr_queue_entry *e = mr_queue_next(q, dead);
 
-	mr_work(q, MR_WORK_DEAD);
+	mr_work(q, MR_WORK_DEAD + (e->body_bytes >> MR_WORK_LARGE));
 	mr_queue_take(q, dead, e);
 	dead->body_bytes -= e->body_bytes;
 	(void)mr_lines_take(q, &e);

@@ -166,7 +166,7 @@ bool mr_dead_to_named(
 		refuse(q, queue, e);
 		return true;
 	}
-	mr_work(q, MR_WORK_DEAD);
+	mr_work(q, MR_WORK_DEAD + (e->body_bytes >> MR_WORK_LARGE));
 	if (e->flags & MR_ENTRY_TIME)
 		mr_key_leave(q, queue, e);
 	queue->body_bytes -= e->body_bytes;
@@ -215,7 +215,7 @@ void mr_dead_redrive_each(struct mr_queues *q, struct mr_queue *queue, uint32_t 
 			break;
 		}
 		queue->redriving--;
-		mr_work(q, MR_WORK_DEAD);
+		mr_work(q, MR_WORK_DEAD + (e->body_bytes >> MR_WORK_LARGE));
 		to = origin_of(q, e);
 		mr_queue_take(q, queue, e);
 		queue->body_bytes -= e->body_bytes;

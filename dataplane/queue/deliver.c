@@ -5,6 +5,8 @@
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/later.h"
+#include "dataplane/queue/settle.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -113,6 +115,27 @@ static void unlink_from(
 		*tail = d->prev;
 }
 
+void mr_delivery_unlink(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_out *out = &d->consumer->out[d->renewed];
+
+	unlink_from(q, d, &out->head, &out->tail);
+}
+
+void mr_delivery_link_first(struct mr_queues *q, struct mr_queue_delivery *d)
+{
+	struct mr_queue_out *out = &d->consumer->out[d->renewed];
+	uint32_t index = mr_delivery_index(q, d);
+
+	d->prev = MR_QUEUE_NONE;
+	d->next = out->head;
+	if (out->head == MR_QUEUE_NONE)
+		out->tail = index;
+	else
+		q->deliveries[out->head].prev = index;
+	out->head = index;
+}
+
 static void end_out(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue_consumer *c = d->consumer;
@@ -185,9 +208,10 @@ static void sort_renewed(struct mr_queues *q, struct mr_queue_delivery *d)
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed)
 {
 	struct mr_queue_consumer *c = d->consumer;
-	struct mr_queue_out *out = &c->out[d->renewed];
 
-	unlink_from(q, d, &out->head, &out->tail);
+	if (mr_unlikely(c->special & MR_SPECIAL_ACKS))
+		mr_later_ack_moves(q, d);
+	mr_delivery_unlink(q, d);
 	c->outstanding--;
 	d->queue->outstanding_count--;
 	d->queue->out_bytes -= d->entry->body_bytes;
@@ -330,6 +354,10 @@ static void end_in_hand(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	struct mr_queue *queue = d->queue;
 
+	if (mr_later_is_acked(q, d)) {
+		mr_settle_done(q, d);
+		return;
+	}
 	mr_consumer_recall(q, d);
 	mr_ttl_end(q, queue, mr_delivery_end(q, d));
 }
@@ -641,13 +669,14 @@ static bool has_rest(const struct mr_queues *q)
 {
 	return q->garbage != NULL || q->garbage_tree != NULL || q->garbage_nodes != 0 ||
 	       q->garbage_fragments != NULL || q->purging != NULL || q->leaving != NULL ||
-	       mr_keys_has_garbage(q);
+	       q->later_head != MR_QUEUE_NONE || mr_keys_has_garbage(q);
 }
 
 /* Goes on with what was too much for one call. */
 static void clean_up(struct mr_queues *q)
 {
 	q->work = MR_WORK_CLEAN;
+	mr_later_run(q);
 	mr_consumers_leave_run(q);
 	mr_purge_run(q);
 	mr_entry_free_fragments(q);

@@ -60,6 +60,7 @@ struct mr_queue_delivery {
 	bool handed;                 /* the consumer said that its program was given it */
 	bool renewed; /* by Progress: an AckUpTo of another delivery does not settle it */
 	bool leased;  /* by a Progress with a time; counted in its consumer's `leases` */
+	uint8_t later_why; /* enum mr_queue_back, of one that ends later (later.h) */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
 
@@ -99,11 +100,11 @@ struct mr_queue_consumer {
 	uint64_t delivered;
 	uint64_t acked;
 	uint64_t redelivered;
-	/* While it gives its deliveries back, some of them a round. */
+	/* While it acks many deliveries, or gives all back, some of them a round. */
 	struct mr_queue_consumer *leaving_next;
 	struct mr_queue_consumer *leaving_prev;
 	uint8_t leaving_why; /* enum mr_queue_back */
-	bool leaving;        /* in the list of those that do */
+	bool leaving;        /* in the list of those that do either */
 	bool gone;           /* removed when it has given them back */
 	/* Few consumers have the following. `prefetch` is 0 while one of `holds` is set. */
 	uint8_t special; /* enum mr_consumer_special (hold.h): look at it with each delivery */
@@ -121,6 +122,8 @@ struct mr_queue_consumer {
 	uint64_t bytes_overdue; /* part of those that timed out */
 	char *tag;
 	struct mr_consumer_keys *keys; /* NULL: its queue does not go by keys */
+	uint32_t ack_at; /* last of its deliveries in order that are acked; MR_QUEUE_NONE: none */
+	uint32_t later;  /* deliveries that it settled, in the worker's list (later.h) */
 };
 
 /* Pushes in the queue whose acceptance is withheld until there is room. */
@@ -358,7 +361,7 @@ struct mr_queues {
 	struct mr_queue_bound bound;
 	struct mr_queue_fragment *garbage_fragments;
 	struct mr_queue *purging;          /* queues that have a purge to finish */
-	struct mr_queue_consumer *leaving; /* consumers that give their deliveries back */
+	struct mr_queue_consumer *leaving; /* consumers that ack many, or give all back */
 	uint16_t order;                    /* order of the newest entry */
 	uint32_t work;                     /* steps that this call may still take: see work.h */
 	uint64_t retry_ms;                 /* when blocked consumers are tried again */
@@ -371,6 +374,8 @@ struct mr_queues {
 	} key_garbage;          /* purged records of keys, with their entries */
 	uint32_t garbage_nodes; /* entries that were in wheels: number of the first node, or 0 */
 	uint32_t schedules_count;
+	uint32_t later_head; /* deliveries that end later (later.h) */
+	uint32_t later_tail;
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -549,7 +554,9 @@ void mr_consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c, enum mr
  * Disconnect. */
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);
-/* Goes on with the consumers that leave. */
+/* Lets the consumer have its turn in mr_consumers_leave_run. */
+void mr_consumer_list(struct mr_queues *q, struct mr_queue_consumer *c);
+/* Goes on with the consumers that ack many, or leave. */
 void mr_consumers_leave_run(struct mr_queues *q);
 /* Returns a consumer that is not being removed. */
 struct mr_queue_consumer *mr_consumer_find(struct mr_queue_client *client, uint32_t subscription);
@@ -631,6 +638,10 @@ static inline void mr_delivery_describe(struct mr_message_extra *extra, uint64_t
 	extra->flags = MRF_MESSAGE_FLAG_DELIVERY;
 	memcpy(&extra->delivery, words, sizeof(extra->delivery));
 }
+/* Takes a delivery out of its consumer's list, which still counts it; and puts it back, as the first
+ * one. */
+void mr_delivery_unlink(struct mr_queues *q, struct mr_queue_delivery *d);
+void mr_delivery_link_first(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Ends a delivery: removes it from its consumer or from the delayed ones, and returns its entry. */
 struct mr_queue_entry *mr_delivery_end(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Delays an entry by `delay_ms`; false: there is no room for another delayed one. */
@@ -642,11 +653,6 @@ void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool re
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Restarts the wait of the delivery's caller: a part or credit was passed on. */
 void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);
-
-/* Settling (settle.c) */
-void mr_settle_done(struct mr_queues *q, struct mr_queue_delivery *d);
-void mr_settle_back(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why,
-	uint32_t delay_ms);
 
 /* Exactly once (window.c) */
 enum mr_window {

@@ -53,7 +53,6 @@ static void leave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 		mr_full_drop(q, queue, e);
 		return;
 	}
-	mr_work(q, e->body_bytes >> MR_WORK_LARGE);
 	mr_dead_letter(q, queue, e, "full");
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/queue/hold.h"
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/later.h"
+#include "dataplane/queue/work.h"
 
 #include <errno.h>
 
@@ -236,15 +238,21 @@ void mr_hold_delivered(struct mr_queues *q, const struct mr_queue_delivery *d)
 	}
 }
 
+void mr_hold_end_train(struct mr_queues *q, struct mr_queue_consumer *c)
+{
+	c->train = MR_QUEUE_NONE;
+	c->special &= (uint8_t)~MR_SPECIAL_TRAIN;
+	mr_consumer_update(q, c);
+}
+
 void mr_hold_ended(struct mr_queues *q, const struct mr_queue_delivery *d)
 {
 	struct mr_queue_consumer *c = d->consumer;
 
-	if (c->train == mr_delivery_index(q, d)) {
-		c->train = MR_QUEUE_NONE;
-		c->special &= (uint8_t)~MR_SPECIAL_TRAIN;
-		mr_consumer_update(q, c);
-	}
+	if (c->train == mr_delivery_index(q, d))
+		mr_hold_end_train(q, c);
+	if (c->special & MR_SPECIAL_ACKS)
+		mr_later_ack_moves(q, d);
 	if (c->special & MR_SPECIAL_BYTES) {
 		subtract_bytes(c, d->entry->body_bytes);
 		check_bytes(q, c);

@@ -29,6 +29,7 @@ enum mr_consumer_special {
 	MR_SPECIAL_BYTES = 4,
 	MR_SPECIAL_SOLE = 8,   /* the active consumer of a queue that has one */
 	MR_SPECIAL_LEASE = 16, /* some of its deliveries are leased */
+	MR_SPECIAL_ACKS = 32,  /* some of its deliveries are acked, and not ended yet (later.h) */
 };
 
 /* Reasons for which a consumer gets no deliveries. */
@@ -78,6 +79,8 @@ void mr_hold_leave(struct mr_queues *q, struct mr_queue_consumer *c);
 /* For a consumer with something special: it was given a delivery; one has ended; one is overdue. */
 void mr_hold_delivered(struct mr_queues *q, const struct mr_queue_delivery *d);
 void mr_hold_ended(struct mr_queues *q, const struct mr_queue_delivery *d);
+/* Sends no more fragments of the delivery that is being sent. */
+void mr_hold_end_train(struct mr_queues *q, struct mr_queue_consumer *c);
 void mr_hold_overdue(struct mr_queues *q, const struct mr_queue_delivery *d);
 /* The consumer was heard after some of its deliveries were overdue. */
 void mr_hold_heard(struct mr_queues *q, struct mr_queue_consumer *c);

@@ -97,6 +97,7 @@ int mr_queues_new(const struct mr_queues_config *c, struct mr_slab *store, struc
 	q->store_share = q->store_entries_max;
 	q->slots_free = MR_QUEUE_NONE;
 	q->deliveries_free = MR_QUEUE_NONE;
+	q->later_head = q->later_tail = MR_QUEUE_NONE;
 	q->sweep_ms = UINT64_MAX;
 	q->work = MR_WORK_MESSAGES;
 	q->serial = (uint32_t)(c->seed >> 32);

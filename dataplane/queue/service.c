@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* service: passes replies, parts and credit between the two sides of a call. */
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/settle.h"
 #include "dataplane/queue/work.h"
 
 void mr_service_end(

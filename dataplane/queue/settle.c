@@ -3,9 +3,11 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/hold.h"
+#include "dataplane/queue/later.h"
 #include "dataplane/queue/lines.h"
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/retry.h"
+#include "dataplane/queue/settle.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
 
@@ -146,9 +148,7 @@ void mr_settle_back(
 	}
 }
 
-/* Acks a delivery. The ack of a call is its final reply: without one the caller is told that there
- * is none. */
-static void acknowledge_delivery(struct mr_queues *q, struct mr_queue_delivery *d)
+void mr_settle_acknowledge(struct mr_queues *q, struct mr_queue_delivery *d)
 {
 	if (d->queue->kind == MRF_QUEUE_KIND_SERVICE)
 		mr_settle_back(q, d, MR_BACK_REJECT, 0);
@@ -156,25 +156,27 @@ static void acknowledge_delivery(struct mr_queues *q, struct mr_queue_delivery *
 		mr_settle_done(q, d);
 }
 
-/* Acks the consumer's deliveries in order, up to `last`. A renewed delivery is out of order and is
- * acked alone. */
+/* A renewed delivery is out of order and is acked alone. */
 static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *last)
 {
-	struct mr_queue_consumer *c = last->consumer;
-	uint32_t index = mr_delivery_index(q, last);
-	uint32_t at;
+	mr_consumer_restart(q, last->consumer);
+	if (mr_unlikely(last->renewed))
+		mr_settle_acknowledge(q, last);
+	else
+		mr_later_ack(q, last);
+}
 
-	mr_consumer_restart(q, c);
-	if (mr_unlikely(last->renewed)) {
-		acknowledge_delivery(q, last);
+/* Ends a delivery whose message comes back or becomes a dead letter: now, if there is work left
+ * until the next run. */
+static void back_in_turn(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why,
+	uint32_t delay_ms)
+{
+	if (mr_unlikely(!mr_work_left(q))) {
+		mr_later(q, d, why, delay_ms);
 		return;
 	}
-	do {
-		at = c->out[false].head;
-		if (mr_likely(q->deliveries[at].next != MR_QUEUE_NONE))
-			mr_prefetch(q->deliveries[q->deliveries[at].next].entry);
-		acknowledge_delivery(q, &q->deliveries[at]);
-	} while (at != index);
+	mr_work(q, 1);
+	mr_settle_back(q, d, why, delay_ms);
 }
 
 static void delivery_progress(struct mr_queues *q, struct mr_queue_delivery *d, uint32_t lease_ms)
@@ -200,6 +202,15 @@ static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 		mr_count(q->c.stats->bad_tags, 1);
 }
 
+/* True if the delivery was acked already, and is not ended yet. Another ack may end it. */
+static inline bool is_over(
+	const struct mr_queues *q, const struct mr_queue_delivery *d, const struct mrf_settlement *s)
+{
+	return mr_likely(s->verb == MRF_SETTLE_VERB_ACK || d->consumer->special == 0)
+		       ? false
+		       : mr_later_is_acked(q, d);
+}
+
 /* Returns the delay that the consumer asks for; 0: that of the queue. */
 static uint32_t delay_of(const struct mr_queue *queue, const struct mrf_settlement *s)
 {
@@ -214,20 +225,20 @@ static void settle_delivery(
 	if (mr_unlikely(s->verb == MRF_SETTLE_VERB_RELEASED))
 		return; /* only shows that the consumer was heard */
 	d = mr_delivery_find(q, s->tag, session, number);
-	if (mr_unlikely(d == NULL)) {
+	if (mr_unlikely(d == NULL || is_over(q, d, s))) {
 		count_unknown(q, s);
 		return;
 	}
 	switch (s->verb) {
-	case MRF_SETTLE_VERB_ACK: acknowledge_delivery(q, d); break;
+	case MRF_SETTLE_VERB_ACK: mr_settle_acknowledge(q, d); break;
 	case MRF_SETTLE_VERB_ACK_UP_TO: acknowledge_up_to(q, d); break;
 	case MRF_SETTLE_VERB_REQUEUE:
-		mr_settle_back(q, d, MR_BACK_REQUEUE, delay_of(d->queue, s));
+		back_in_turn(q, d, MR_BACK_REQUEUE, delay_of(d->queue, s));
 		break;
-	case MRF_SETTLE_VERB_REJECT: mr_settle_back(q, d, MR_BACK_REJECT, 0); break;
+	case MRF_SETTLE_VERB_REJECT: back_in_turn(q, d, MR_BACK_REJECT, 0); break;
 	case MRF_SETTLE_VERB_HANDED: d->handed = true; break;
 	case MRF_SETTLE_VERB_LEAVE: mr_consumer_leave(q, d->consumer, MR_BACK_LEFT); break;
-	case MRF_SETTLE_VERB_RETURNED: mr_settle_back(q, d, MR_BACK_RETURNED, s->delay_ms); break;
+	case MRF_SETTLE_VERB_RETURNED: back_in_turn(q, d, MR_BACK_RETURNED, s->delay_ms); break;
 	case MRF_SETTLE_VERB_PROGRESS: delivery_progress(q, d, s->delay_ms); break;
 	default: mr_count(q->c.stats->bad_tags, 1); break;
 	}
@@ -262,7 +273,7 @@ static void take_error(struct mr_queues *q, uint64_t session, const struct mr_me
 		return;
 	memcpy(&s, m->payload, sizeof(s));
 	d = mr_delivery_find(q, s.tag, session, m->header.target);
-	if (d == NULL || d->queue->kind != MRF_QUEUE_KIND_QUEUE ||
+	if (d == NULL || d->queue->kind != MRF_QUEUE_KIND_QUEUE || is_over(q, d, &s) ||
 		(s.verb != MRF_SETTLE_VERB_REQUEUE && s.verb != MRF_SETTLE_VERB_REJECT))
 		return;
 	text = mr_lines_value((const char *)m->headers, m->header_bytes, MR_LINE_ERROR);
@@ -299,7 +310,7 @@ void mr_queues_undelivered(struct mr_queues *q, uint64_t tag, uint64_t now_ms)
 	struct mr_queue_entry *e;
 
 	mr_queues_at(q, now_ms);
-	if (d == NULL)
+	if (d == NULL || mr_later_is_acked(q, d))
 		return;
 	c = d->consumer;
 	queue = d->queue;
