@@ -94,8 +94,8 @@ static bool close_consumers(struct mr_queues *q, struct mr_queue_client *client)
 /* Removes the client of a closed session. False: call again. */
 static bool close_client(struct mr_queues *q, struct mr_queue_client *client)
 {
-	mr_fragment_drop_all(q, client);
-	if (!close_consumers(q, client) || !mr_limit_maker_closed(q, client))
+	if (!mr_fragment_drop_all(q, client) || !close_consumers(q, client) ||
+		!mr_limit_maker_closed(q, client))
 		return false;
 	mr_clients_flush(q); /* removes it from the list of dirty clients */
 	unlink_client(q, client);

@@ -33,10 +33,11 @@
 #include "lib/wire/queue_name.h"
 #include "flatbuf/stats.h"
 
-#define MR_QUEUE_NONE          UINT32_MAX
-#define MR_QUEUE_PRIORITIES    3u /* plain ones */
-#define MR_QUEUE_CONSUMERS_MAX 2048u
-#define MR_QUEUE_RANGES        16u /* accepted ranges held for a client until sent */
+#define MR_QUEUE_NONE            UINT32_MAX
+#define MR_QUEUE_PRIORITIES      3u /* plain ones */
+#define MR_QUEUE_CONSUMERS_MAX   2048u
+#define MR_QUEUE_RANGES          16u /* accepted ranges held for a client until sent */
+#define MR_QUEUE_ASSEMBLY_CHAINS 4096u
 
 /* Kinds of struct mr_queue_timer. */
 enum mr_queue_timer_kind {
@@ -58,8 +59,8 @@ struct mr_queue_delivery {
 	bool partial;                /* a part of the answer was sent to the caller */
 	bool streamed;               /* a part of the request was sent to the worker */
 	bool handed;                 /* the consumer said that its program was given it */
-	bool renewed; /* by Progress: an AckUpTo of another delivery does not settle it */
-	bool leased;  /* by a Progress with a time; counted in its consumer's `leases` */
+	bool renewed;      /* by Progress: an AckUpTo of another delivery does not settle it */
+	bool leased;       /* by a Progress with a time; counted in its consumer's `leases` */
 	uint8_t later_why; /* enum mr_queue_back, of one that ends later (later.h) */
 };
 _Static_assert(sizeof(struct mr_queue_delivery) <= MR_CACHE_LINE, "one line");
@@ -267,7 +268,7 @@ struct mr_queue_client {
 	struct mr_queue_client *all_next;
 	struct mr_queue_client *dirty_next; /* list of clients with ranges to be sent */
 	struct mr_queue_consumer *consumers;
-	struct mr_queue_assembly *assemblies; /* oldest first */
+	struct mr_queue_assembly *assemblies;
 	uint32_t assemblies_count;
 	uint64_t assemblies_bytes; /* received fragments */
 	uint64_t peer;
@@ -285,6 +286,7 @@ struct mr_queue_client {
 	bool dirty;
 	uint32_t range_queue[MR_QUEUE_RANGES];
 	struct mrf_accepted_range ranges[MR_QUEUE_RANGES];
+	struct mr_queue_assembly *assemblies_tail; /* if there are any */
 };
 
 struct mr_queue_slot {
@@ -376,6 +378,7 @@ struct mr_queues {
 	uint32_t schedules_count;
 	uint32_t later_head; /* deliveries that end later (later.h) */
 	uint32_t later_tail;
+	struct mr_queue_assembly **assemblies; /* chains (fragment.c) */
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -638,8 +641,8 @@ static inline void mr_delivery_describe(struct mr_message_extra *extra, uint64_t
 	extra->flags = MRF_MESSAGE_FLAG_DELIVERY;
 	memcpy(&extra->delivery, words, sizeof(extra->delivery));
 }
-/* Takes a delivery out of its consumer's list, which still counts it; and puts it back, as the first
- * one. */
+/* Take a delivery out of its consumer's list, which still counts it; and put it back, as the first.
+ */
 void mr_delivery_unlink(struct mr_queues *q, struct mr_queue_delivery *d);
 void mr_delivery_link_first(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Ends a delivery: removes it from its consumer or from the delayed ones, and returns its entry. */
@@ -676,9 +679,9 @@ void mr_window_drop(struct mr_queues *q, struct mr_queue *queue);
 /* `options`: of a PushOptions, or with a key found by the bus; NULL: none. */
 void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, const struct mrf_push_options *options);
-/* Give up reassembly: of a client, of a queue's messages, or of a client's messages that are too
- * old. */
-void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
+/* Give up reassembly: of a client, as far as the call's work reaches (false: there are more); or of
+ * some of its messages, if they are too old or their queue is removed. */
+bool mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client);
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client);
 /* Sends the remaining fragments of a consumer's delivery; false: no room. */
 bool mr_fragment_train(struct mr_queues *q, struct mr_queue_consumer *c);

@@ -4,15 +4,21 @@
 #include "dataplane/queue/bind.h"
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/ttl.h"
+#include "dataplane/queue/work.h"
 
 #define CLIENT_ASSEMBLIES_MAX 16u
 /* Least size of a fragment that is not the last: smaller ones would cost more memory than they
  * carry. */
 #define FRAGMENT_BYTES_MIN 256u
+#define DROP_STEPS         4u  /* work of giving one up */
+#define LOOKS              64u /* at a client's reassemblies, in one sweep */
 
 /* A message being reassembled. */
 struct mr_queue_assembly {
-	struct mr_queue_assembly *next; /* the client's next younger one */
+	struct mr_queue_assembly *next; /* list of the client's */
+	struct mr_queue_assembly *prev;
+	struct mr_queue_assembly *chain; /* see chain_of */
+	struct mr_queue_client *client;
 	struct mr_queue *queue;
 	struct mr_queue_entry *entry;
 	struct mrf_message_origin origin;
@@ -25,28 +31,71 @@ struct mr_queue_assembly {
 	bool unpaid; /* see struct mr_push_facts */
 };
 
-/* Several bound queues may reassemble one publish. */
-static struct mr_queue_assembly *find_assembly(struct mr_queue_client *client,
-	const struct mr_queue *queue, const struct mr_message_view *m)
+/* Reassemblies are found by client and bound queue: a publish is reassembled once for each. Pushes
+ * of a client, for whatever queue, are in one chain. A chain has the youngest first. */
+static struct mr_queue_assembly **chain_of(const struct mr_queues *q,
+	const struct mr_queue_client *client, const struct mr_queue *queue, bool bound)
 {
-	struct mr_queue_assembly *a = client->assemblies;
-	uint32_t message = m->extra.fragment.message;
+	uint64_t hash = mr_hash_pair(&q->name_key, client->session, bound ? queue->number : 0);
 
-	while (a != NULL && (a->message != message || (m->subject_bytes != 0 && a->queue != queue)))
-		a = a->next;
+	return &q->assemblies[hash % MR_QUEUE_ASSEMBLY_CHAINS];
+}
+
+static bool is_of(const struct mr_queue_assembly *a, const struct mr_queue_client *client,
+	const struct mr_queue *queue, bool bound)
+{
+	return a->client == client && a->bound == bound && (!bound || a->queue == queue);
+}
+
+static struct mr_queue_assembly *find_assembly(const struct mr_queues *q,
+	const struct mr_queue_client *client, const struct mr_queue *queue,
+	const struct mr_message_view *m)
+{
+	bool bound = m->subject_bytes != 0;
+	struct mr_queue_assembly *a = *chain_of(q, client, queue, bound);
+
+	while (a != NULL &&
+		!(a->message == m->extra.fragment.message && is_of(a, client, queue, bound)))
+		a = a->chain;
 	return a;
+}
+
+static void link_last(struct mr_queue_assembly *a)
+{
+	struct mr_queue_client *client = a->client;
+
+	a->next = NULL;
+	a->prev = client->assemblies == NULL ? NULL : client->assemblies_tail;
+	if (a->prev == NULL)
+		client->assemblies = a;
+	else
+		a->prev->next = a;
+	client->assemblies_tail = a;
+}
+
+static void unlink(struct mr_queue_assembly *a)
+{
+	if (a->prev == NULL)
+		a->client->assemblies = a->next;
+	else
+		a->prev->next = a->next;
+	if (a->next == NULL)
+		a->client->assemblies_tail = a->prev;
+	else
+		a->next->prev = a->prev;
 }
 
 /* Removes a reassembly; its entry becomes the caller's. */
 static struct mr_queue_entry *end_assembly(
 	struct mr_queues *q, struct mr_queue_client *client, struct mr_queue_assembly *a)
 {
-	struct mr_queue_assembly **at = &client->assemblies;
+	struct mr_queue_assembly **at = chain_of(q, client, a->queue, a->bound);
 	struct mr_queue_entry *e = a->entry;
 
 	while (*at != a)
-		at = &(*at)->next;
-	*at = a->next;
+		at = &(*at)->chain;
+	*at = a->chain;
+	unlink(a);
 	client->assemblies_count--;
 	client->assemblies_bytes -= e->body_bytes;
 	a->queue->assemblies--;
@@ -79,10 +128,15 @@ static void give_up(
 	drop_assembly(q, client, a);
 }
 
-void mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
+bool mr_fragment_drop_all(struct mr_queues *q, struct mr_queue_client *client)
 {
-	while (client->assemblies != NULL)
+	while (client->assemblies != NULL) {
+		if (!mr_work_left(q))
+			return false;
+		mr_work(q, DROP_STEPS);
 		drop_assembly(q, client, client->assemblies);
+	}
+	return true;
 }
 
 /* A promised publish waits for room in each queue bound to its subject, here or elsewhere. It ends
@@ -95,41 +149,45 @@ static bool is_late(const struct mr_queues *q, const struct mr_queue_assembly *a
 
 void mr_fragment_expire(struct mr_queues *q, struct mr_queue_client *client)
 {
-	struct mr_queue_assembly *next;
+	uint32_t left = client->assemblies_count;
 
-	for (struct mr_queue_assembly *a = client->assemblies; a != NULL; a = next) {
-		next = a->next;
+	for (left = left < LOOKS ? left : LOOKS; left > 0 && mr_work_left(q); left--) {
+		struct mr_queue_assembly *a = client->assemblies;
+
+		unlink(a);
+		link_last(a); /* the others have their turn */
+		if (!a->queue->purge.removed && !is_late(q, a))
+			continue;
+		mr_work(q, DROP_STEPS);
 		if (a->queue->purge.removed)
 			drop_assembly(q, client, a);
-		else if (is_late(q, a))
+		else
 			give_up(q, client, a);
 	}
 }
 
-/* Returns the oldest reassembly that a new one needs the place of; NULL: there is room. One publish
- * is reassembled once for each bound queue. */
-static struct mr_queue_assembly *one_too_many(
+/* Returns the oldest reassembly that a new one needs the place of; NULL: there is room. */
+static struct mr_queue_assembly *one_too_many(const struct mr_queues *q,
 	const struct mr_queue_client *client, const struct mr_queue *queue, bool bound)
 {
-	struct mr_queue_assembly *oldest = NULL;
+	struct mr_queue_assembly *oldest = NULL, *a;
 	uint32_t count = 0;
 
 	if (mr_likely(client->assemblies_count < CLIENT_ASSEMBLIES_MAX))
 		return NULL;
-	for (struct mr_queue_assembly *a = client->assemblies; a != NULL; a = a->next) {
-		if (a->bound != bound || (bound && a->queue != queue))
-			continue;
-		oldest = oldest == NULL ? a : oldest;
-		count++;
-	}
+	for (a = *chain_of(q, client, queue, bound); a != NULL; a = a->chain)
+		if (is_of(a, client, queue, bound)) {
+			oldest = a;
+			count++;
+		}
 	return count < CLIENT_ASSEMBLIES_MAX ? NULL : oldest;
 }
 
 static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_queue_client *client,
 	struct mr_queue *queue, const struct mr_message_view *m, struct mr_queue_entry *e)
 {
-	struct mr_queue_assembly **at = &client->assemblies;
-	struct mr_queue_assembly *a = one_too_many(client, queue, m->subject_bytes != 0);
+	struct mr_queue_assembly *a = one_too_many(q, client, queue, m->subject_bytes != 0);
+	struct mr_queue_assembly **chain;
 
 	if (a != NULL)
 		give_up(q, client, a);
@@ -137,6 +195,7 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 	if (a == NULL)
 		return NULL;
 	*a = (struct mr_queue_assembly){
+		.client = client,
 		.queue = queue,
 		.entry = e,
 		.message = m->extra.fragment.message,
@@ -148,9 +207,10 @@ static struct mr_queue_assembly *assembly_new(struct mr_queues *q, struct mr_que
 	};
 	if (m->header.flags & MRF_MESSAGE_FLAG_ORIGIN)
 		a->origin = m->extra.origin;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = a;
+	link_last(a);
+	chain = chain_of(q, client, queue, a->bound);
+	a->chain = *chain;
+	*chain = a;
 	client->assemblies_count++;
 	queue->assemblies++;
 	return a;
@@ -266,7 +326,7 @@ void mr_fragment_push(struct mr_queues *q, uint64_t session, struct mr_queue *qu
 
 	if (client == NULL)
 		goto refuse;
-	a = find_assembly(client, queue, m);
+	a = find_assembly(q, client, queue, m);
 	if (m->extra.fragment.offset == 0) {
 		if (a != NULL)
 			drop_assembly(q, client, a); /* the sender starts again */

@@ -19,8 +19,8 @@ static void take_out(struct mr_queues *q, struct mr_queue_delivery *d)
 	d->serial = ++q->serial;
 }
 
-void mr_later(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why,
-	uint32_t delay_ms)
+void mr_later(
+	struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why, uint32_t delay_ms)
 {
 	uint32_t index = mr_delivery_index(q, d);
 

@@ -4,9 +4,9 @@
  *   AckUpTo ──▶ the consumer's ack_at: its deliveries up to that one are acked, some of them a run
  *   Reject, Requeue, Returned ──▶ list of the worker: each delivery is ended when its turn comes
  *
- * What was settled is settled: a tag of such a delivery names nothing any more, and no time-out, end
- * of time, or loss of the consumer changes its outcome. It counts as unsettled until it is ended, so
- * its consumer gets no other in its place.
+ * What was settled is settled: a tag of such a delivery names nothing any more, and no time-out,
+ * end of time, or loss of the consumer changes its outcome. It counts as unsettled until it is
+ * ended, so its consumer gets no other in its place.
  *
  * Owns      Nothing; a delivery in the list is still its consumer's.
  * Threads   One: the home worker.

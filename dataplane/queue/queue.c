@@ -54,6 +54,7 @@ static void unmap_tables(struct mr_queues *q)
 	mr_memory_unmap(q->names, ((size_t)q->names_mask + 1) * sizeof(*q->names));
 	mr_memory_unmap(q->sessions, ((size_t)q->sessions_mask + 1) * sizeof(*q->sessions));
 	mr_memory_unmap(q->deliveries, (size_t)q->deliveries_max * sizeof(*q->deliveries));
+	mr_memory_unmap(q->assemblies, MR_QUEUE_ASSEMBLY_CHAINS * sizeof(*q->assemblies));
 	free(q->scratch);
 }
 
@@ -67,9 +68,10 @@ static int map_tables(struct mr_queues *q)
 	q->names = mr_memory_map(((size_t)q->names_mask + 1) * sizeof(*q->names), false);
 	q->sessions = mr_memory_map(((size_t)q->sessions_mask + 1) * sizeof(*q->sessions), false);
 	q->deliveries = mr_memory_map((size_t)q->deliveries_max * sizeof(*q->deliveries), false);
+	q->assemblies = mr_memory_map(MR_QUEUE_ASSEMBLY_CHAINS * sizeof(*q->assemblies), false);
 	q->scratch = malloc(MR_BODY_BYTES_MAX);
 	if (q->slots == NULL || q->names == NULL || q->sessions == NULL || q->deliveries == NULL ||
-		q->scratch == NULL) {
+		q->assemblies == NULL || q->scratch == NULL) {
 		unmap_tables(q);
 		return -ENOMEM;
 	}

@@ -168,8 +168,8 @@ static void acknowledge_up_to(struct mr_queues *q, struct mr_queue_delivery *las
 
 /* Ends a delivery whose message comes back or becomes a dead letter: now, if there is work left
  * until the next run. */
-static void back_in_turn(struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why,
-	uint32_t delay_ms)
+static void back_in_turn(
+	struct mr_queues *q, struct mr_queue_delivery *d, enum mr_queue_back why, uint32_t delay_ms)
 {
 	if (mr_unlikely(!mr_work_left(q))) {
 		mr_later(q, d, why, delay_ms);
@@ -203,8 +203,8 @@ static void count_unknown(struct mr_queues *q, const struct mrf_settlement *s)
 }
 
 /* True if the delivery was acked already, and is not ended yet. Another ack may end it. */
-static inline bool is_over(
-	const struct mr_queues *q, const struct mr_queue_delivery *d, const struct mrf_settlement *s)
+static inline bool is_over(const struct mr_queues *q, const struct mr_queue_delivery *d,
+	const struct mrf_settlement *s)
 {
 	return mr_likely(s->verb == MRF_SETTLE_VERB_ACK || d->consumer->special == 0)
 		       ? false

@@ -19,7 +19,6 @@ static double cpu_ns(void)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-
 /* Takes everything, and keeps nothing. */
 bool take(void *arg, uint64_t session, const struct mr_message_plan *plan, uint32_t target,
 	bool final)

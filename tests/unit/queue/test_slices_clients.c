@@ -7,15 +7,15 @@
 
 #define CONSUMERS 2048u
 #ifdef SANITIZED
-#define BOUND      64u
-#define SCHEDULES  500u
-#define LARGE      100u
-#define CONSUMING  200u
+#define BOUND     64u
+#define SCHEDULES 500u
+#define LARGE     100u
+#define CONSUMING 200u
 #else
-#define BOUND      1000u
-#define SCHEDULES  4096u
-#define LARGE      2000u
-#define CONSUMING  CONSUMERS
+#define BOUND     1000u
+#define SCHEDULES 4096u
+#define LARGE     2000u
+#define CONSUMING CONSUMERS
 #endif
 #define LARGE_BYTES 60000u
 #define SETTLEMENTS (MR_BODY_BYTES_MAX / sizeof(struct mrf_settlement))
@@ -74,8 +74,9 @@ static void settle_many(enum mrf_settle_verb verb, uint32_t delay_ms)
 	};
 
 	for (uint32_t i = 0; i < count; i++)
-		all[i] = (struct mrf_settlement){
-			.tag = tags[tags_count - 1 - i], .delay_ms = delay_ms, .verb = (uint8_t)verb};
+		all[i] = (struct mrf_settlement){.tag = tags[tags_count - 1 - i],
+			.delay_ms = delay_ms,
+			.verb = (uint8_t)verb};
 	mr_queues_settle(r.queues, rig_session(2), &m, r.now_ms);
 	tags_count -= count;
 }
@@ -93,8 +94,7 @@ static bool all_are_acked(void)
 static void ack_of_all_in_hand_takes_slices(void **state)
 {
 	(void)state;
-	measure(&(struct operation){
-		"AckUpTo of 65,535", prepare_in_hand, ack_all, all_are_acked});
+	measure(&(struct operation){"AckUpTo of 65,535", prepare_in_hand, ack_all, all_are_acked});
 }
 
 static void reject_many(void)
@@ -221,8 +221,7 @@ static void publish_fragment(void)
 {
 	static const uint8_t body[512] = {'x'};
 	struct mr_message_view m = {
-		.header = {.kind = MRF_MESSAGE_KIND_PUSH,
-			.flags = MRF_MESSAGE_FLAG_FRAGMENT},
+		.header = {.kind = MRF_MESSAGE_KIND_PUSH, .flags = MRF_MESSAGE_FLAG_FRAGMENT},
 		.subject = (const uint8_t *)"a",
 		.subject_bytes = 1,
 		.headers = body,
@@ -256,8 +255,8 @@ static bool at_once(void)
 static void fragment_for_many_bound_queues_takes_no_long_round(void **state)
 {
 	(void)state;
-	measure(&(struct operation){"a fragment for 1,000 bound queues", prepare_begun,
-		publish_fragment, at_once});
+	measure(&(struct operation){
+		"a fragment for 1,000 bound queues", prepare_begun, publish_fragment, at_once});
 }
 
 /* Schedules: what is the same for each, and is no round of its own. */
