@@ -594,15 +594,26 @@ void bus_init_udp(struct bus *b)
 	start(b);
 }
 
+/* The bus that this thread has locked. */
+static _Thread_local struct bus *locked;
+
 void bus_lock(struct bus *b)
 {
 	pthread_mutex_lock(&b->lock);
+	locked = b;
 }
 
 void bus_unlock(struct bus *b)
 {
+	locked = NULL;
 	pthread_mutex_unlock(&b->lock);
 	mr_bell_ring(b->wake_fd);
+}
+
+void bus_let_go(struct bus *b)
+{
+	if (locked == b)
+		bus_unlock(b);
 }
 
 static void notice(struct bus_session *s, const char *text)
@@ -656,6 +667,7 @@ void bus_fini(struct bus *b)
 {
 	char path[128];
 
+	bus_let_go(b);
 	bus_lock(b);
 	b->stop = true;
 	bus_unlock(b);

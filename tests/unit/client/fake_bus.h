@@ -93,6 +93,9 @@ void bus_init_udp(struct bus *b);
 void bus_fini(struct bus *b);
 void bus_lock(struct bus *b);
 void bus_unlock(struct bus *b);
+/* For the end of a test: unlocks the bus if this thread left it locked, as a failed assertion
+ * does. */
+void bus_let_go(struct bus *b);
 
 /* Closes all sessions and stops listening; sends a notice if `text` is not NULL. */
 void bus_kill(struct bus *b, const char *text);

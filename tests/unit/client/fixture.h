@@ -89,6 +89,7 @@ static inline int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	bus_let_go(&f->bus);
 	mr_close(f->client);
 	bus_fini(&f->bus);
 	free(f);

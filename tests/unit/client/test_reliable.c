@@ -156,20 +156,19 @@ static void numbers_go_on_where_they_begin_anew(void **state)
 	assert_true(r->tx.next < start);
 }
 
+/* The bus is locked while the messages are published, so it can acknowledge none of them. */
 static void drain_waits_until_the_bus_has_it(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t backlog;
 
 	bus_lock(&f->bus);
 	f->bus.udp.drop_frames_in = 3;
-	f->bus.udp.hold_reliable = true;
-	bus_unlock(&f->bus);
 	for (uint32_t i = 0; i < 10; i++)
 		publish(f->client, i);
-	assert_true(mr_ring_promised_backlog(f->client) > 0);
-	bus_lock(&f->bus);
-	f->bus.udp.hold_reliable = false;
+	backlog = mr_ring_promised_backlog(f->client);
 	bus_unlock(&f->bus);
+	assert_true(backlog > 0);
 	assert_int_equal(mr_drain(f->client, PATIENCE_MS), 0);
 	assert_int_equal(mr_ring_promised_backlog(f->client), 0);
 	assert_int_equal(mr_ring_promised_taken(f->client), mr_ring_promised_tail(f->client));
