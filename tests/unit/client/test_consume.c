@@ -491,7 +491,7 @@ static void acks_that_find_no_room_wait_in_one_row(void **state)
 
 static void a_consumer_that_can_say_nothing_may_be_closed(void **state)
 {
-	const struct mr_options options = {.request_timeout_ms = 50};
+	const struct mr_options options = {.request_timeout_ms = 1000};
 	struct fixture *f = *state;
 	struct mr_consumer *k;
 	unsigned count = 0;

@@ -343,8 +343,6 @@ static void after_a_reconnection_it_serves_again(void **state)
 	assert_string_equal(out.last, "b");
 }
 
-/* Over UDP the session has heartbeats of its own. */
-#ifndef FIXTURE_UDP
 static unsigned heartbeats_seen(struct fixture *f)
 {
 	unsigned beats;
@@ -355,20 +353,24 @@ static unsigned heartbeats_seen(struct fixture *f)
 	return beats;
 }
 
+/* Over UDP the session has heartbeats of its own. */
+#ifndef FIXTURE_UDP
+
 static void worker_of_a_service_sends_heartbeats(void **state)
 {
 	struct fixture *f = *state;
 	struct worker w = {0};
 
+	/* The bus may be silent for three of them. */
 	bus_lock(&f->bus);
-	f->bus.services.heartbeat_ms = 20;
+	f->bus.services.heartbeat_ms = 500;
 	bus_unlock(&f->bus);
 	/* A client that only calls sends none. */
 	assert_int_equal(mr_call(f->client, "mmi.service", "svc", 3, NULL, NULL), 0);
-	mr_wait(f->client, 60);
+	mr_wait(f->client, 600);
 	assert_int_equal(heartbeats_seen(f), 0);
 	serve(f, &w, 1);
-	PROCESS_UNTIL(f->client, heartbeats_seen(f) >= 8);
+	PROCESS_UNTIL(f->client, heartbeats_seen(f) >= 4);
 	assert_int_equal(f->downs, 0);
 	assert_int_equal(mr_service_close(w.service), 0);
 }
@@ -376,6 +378,7 @@ static void worker_of_a_service_sends_heartbeats(void **state)
 static void a_bus_without_heartbeats_is_left(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t give_up_ms = now_ms() + PATIENCE_MS;
 	struct worker w = {0};
 
 	bus_lock(&f->bus);
@@ -385,8 +388,10 @@ static void a_bus_without_heartbeats_is_left(void **state)
 	serve(f, &w, 1);
 	PROCESS_UNTIL(f->client, f->downs == 1);
 	assert_non_null(strstr(f->why, "heartbeats"));
+	/* The client asks no more, and the bus reads what stands in its ring. */
+	while (heartbeats_seen(f) < 3)
+		assert_true(now_ms() < give_up_ms);
 	bus_lock(&f->bus);
-	assert_true(f->bus.services.beats >= 3);
 	f->bus.services.deaf = false;
 	bus_unlock(&f->bus);
 	PROCESS_UNTIL(f->client, f->ups == 1);
@@ -397,16 +402,23 @@ static void a_bus_without_heartbeats_is_left(void **state)
 static void a_program_that_was_busy_does_not_blame_the_bus(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t until, give_up_ms = now_ms() + PATIENCE_MS;
 	struct worker w = {0};
-	uint64_t until;
+#ifdef FIXTURE_UDP
+	const bool over_udp = true;
+#else
+	const bool over_udp = false;
+#endif
 
 	bus_lock(&f->bus);
 	f->bus.services.heartbeat_ms = 5;
 	bus_unlock(&f->bus);
 	serve(f, &w, 1);
 	for (unsigned i = 0; i < 5; i++) {
-		/* Busy for far longer than the bus may be silent. */
+		/* Busy for far longer than the bus may be silent, which has answered. */
 		for (until = now_ms() + 40; now_ms() < until;)
+			continue;
+		while (!over_udp && heartbeats_seen(f) < i && now_ms() < give_up_ms)
 			continue;
 		mr_process(f->client, 100);
 	}

@@ -124,6 +124,19 @@ static void timer_that_another_one_closes_does_not_run(void **state)
 	assert_int_equal(a.count + b.count, 1);
 }
 
+/* True: processed until nothing is left, the descriptor is not readable. A heartbeat of the bus may
+ * arrive in between. */
+static bool becomes_quiet(struct mr_client *c, struct pollfd *p)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		while (mr_process(c, 64) > 0)
+			continue;
+		if (poll(p, 1, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void event_loop_is_woken_for_a_timer(void **state)
 {
 	struct fixture *f = *state;
@@ -131,9 +144,7 @@ static void event_loop_is_woken_for_a_timer(void **state)
 	struct ticks k = {0};
 	struct mr_timer *t = timer_new(f, tick, &k);
 
-	while (mr_process(f->client, 64) > 0)
-		continue;
-	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_true(becomes_quiet(f->client, &p));
 	assert_int_equal(mr_timer_start(t, 5, 5), 0);
 	while (k.count < 3) {
 		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
@@ -141,9 +152,7 @@ static void event_loop_is_woken_for_a_timer(void **state)
 			continue;
 	}
 	mr_timer_stop(t);
-	while (mr_process(f->client, 64) > 0)
-		continue;
-	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_true(becomes_quiet(f->client, &p));
 }
 
 static void timers_run_while_the_bus_is_away(void **state)

@@ -24,6 +24,18 @@ static void process_all(struct mr_client *c)
 		continue;
 }
 
+/* True: processed until nothing is left, the descriptor is not readable. A heartbeat of the bus may
+ * arrive in between. */
+static bool becomes_quiet(struct mr_client *c, int fd)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		process_all(c);
+		if (!readable(fd, 0))
+			return true;
+	}
+	return false;
+}
+
 static void wait_returns_zero_after_its_time(void **state)
 {
 	struct fixture *f = *state;
@@ -92,13 +104,14 @@ static void fd_is_readable_when_there_is_something_and_quiet_otherwise(void **st
 
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, keep_message, &in, NULL), 0);
 	fd = mr_fd(f->client);
-	process_all(f->client);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 	assert_int_equal(mr_publish(f->client, "a", "x", 1), 0);
-	assert_true(readable(fd, PATIENCE_MS));
-	process_all(f->client);
-	assert_int_equal(in.count, 1);
-	assert_false(readable(fd, 0));
+	/* A heartbeat of the bus may come first. */
+	while (in.count == 0) {
+		assert_true(readable(fd, PATIENCE_MS));
+		process_all(f->client);
+	}
+	assert_true(becomes_quiet(f->client, fd));
 }
 
 static void fd_stays_readable_while_something_is_left(void **state)
@@ -106,6 +119,7 @@ static void fd_stays_readable_while_something_is_left(void **state)
 	struct fixture *f = *state;
 	struct inbox in = {0};
 	struct mr_message m;
+	bool quiet = false;
 	int fd;
 
 	assert_int_equal(mr_subscribe(f->client, "push", NULL, keep_message, &in, NULL), 0);
@@ -116,8 +130,7 @@ static void fd_stays_readable_while_something_is_left(void **state)
 	assert_true(bus_took_all(f));
 	assert_int_equal(mr_process(f->client, 1), 1);
 	assert_true(readable(fd, 0));
-	process_all(f->client);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 	/* A deferred message counts too. */
 	assert_int_equal(mr_publish(f->client, "pull", "x", 1), 0);
 	assert_int_equal(mr_ping(f->client, -1, NULL, NULL), 0);
@@ -125,8 +138,11 @@ static void fd_stays_readable_while_something_is_left(void **state)
 	assert_int_equal(mr_process(f->client, 64), 0);
 	assert_true(readable(fd, 0));
 	assert_int_equal(mr_receive(f->client, &m, 0), 0);
-	assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
-	assert_false(readable(fd, 0));
+	for (unsigned i = 0; i < 20 && !quiet; i++) {
+		assert_int_equal(mr_receive(f->client, &m, 0), -ETIMEDOUT);
+		quiet = !readable(fd, 0);
+	}
+	assert_true(quiet);
 }
 
 static void expire(struct mr_client *c, const struct mr_message *reply, int error, void *arg)
@@ -159,7 +175,7 @@ static void fd_becomes_readable_for_a_timeout(void **state)
 		process_all(f->client);
 	}
 	assert_int_equal(error, -ETIMEDOUT);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 }
 
 struct player {
@@ -264,13 +280,11 @@ static void a_signal_handler_may_wake(void **state)
 	int fd = mr_fd(f->client);
 
 	woken_by_signal = f->client;
-	process_all(f->client);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 	sigaction(SIGALRM, &action, NULL);
 	raise(SIGALRM);
 	assert_true(readable(fd, 0));
-	process_all(f->client);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 }
 
 static void count_up(struct mr_client *c, void *arg)
@@ -327,8 +341,7 @@ static void functions_of_other_threads_all_run_in_an_event_loop(void **state)
 		process_all(f->client);
 	}
 	pthread_join(thread, NULL);
-	process_all(f->client);
-	assert_false(readable(fd, 0));
+	assert_true(becomes_quiet(f->client, fd));
 }
 
 static void posts_are_bounded(void **state)
