@@ -350,7 +350,8 @@ static void the_breaker_fails_fast_and_recovers(void **state)
 	assert_int_equal(mr_call(f->client, "other", "x", 1, &o, NULL), -EHOSTUNREACH);
 	while (mr_call(f->client, "echo", "x", 1, &o, NULL) == -ECONNABORTED)
 		assert_true(now_ms() < start + PATIENCE_MS);
-	assert_true(now_ms() >= start + o.breaker_reset_ms);
+	/* The clock of calls with a long time-out may be 10 ms ahead. */
+	assert_true(now_ms() >= start + o.breaker_reset_ms - 10);
 	assert_int_equal(mr_call(f->client, "echo", "x", 1, &o, NULL), 0);
 }
 
