@@ -109,6 +109,19 @@ void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t
 /* bus_queues.c */
 void bus_queues_open(const struct bus_settings *s);
 void bus_queues_close(void);
+/* Lets the queues do what is due. */
+void bus_tick(void);
+
+/* Counts of the messages that made room, before a call and after it. */
+struct bus_left {
+	uint32_t number[BUS_QUEUES_MAX];
+	uint64_t discarded[BUS_QUEUES_MAX];
+	uint64_t dead[BUS_QUEUES_MAX];
+};
+void bus_left_before(struct bus_left *l);
+/* Tells the model. `number`: a push of that message came between, so all dead letters made room. */
+void bus_left_after(const struct bus_left *l, uint32_t number);
+
 /* Takes a message of a session's reliable flow. False: it must wait. */
 bool bus_take(struct bus_session *s, const struct mr_message_view *m);
 /* True: there is more to do at once. */

@@ -217,6 +217,8 @@ static void check_full(unsigned i, const struct mr_queue *q, bool promised, uint
 {
 	uint64_t max = model_queues[i].holds.messages_max;
 
+	if (q->options.when_full >= MRF_QUEUE_FULL_DROP_OLDEST)
+		return;
 	if (!promised && depth >= max && depth > 0)
 		world_fail("%s has %" PRIu64 " messages, and took a plain publish", q->name, depth);
 	if (depth + 1 >= max && !has_flag(q->number))
@@ -233,8 +235,10 @@ static void give(struct bus_session *s, unsigned i, const struct mr_message_view
 	struct mr_message_view v = *m;
 	struct counts n = counts_now();
 	uint32_t number = model_copy(p->number, i);
+	struct bus_left left;
 
 	v.header.target = q->number;
+	bus_left_before(&left);
 	mr_queues_publish(bus.queues, s->id, &v, bus_now_ms());
 	n = counts_since(n);
 	if (n.taken > 0) {
@@ -244,6 +248,7 @@ static void give(struct bus_session *s, unsigned i, const struct mr_message_view
 		cover(COVER_PUBLISH);
 		watch_published(i);
 	}
+	bus_left_after(&left, number);
 	if (!last) {
 		/* The others have no place to go. */
 		p->over |= n.known + n.refused + n.rest > 0 ? 1u << i : 0;
@@ -311,6 +316,7 @@ static bool has_room(unsigned i)
 	const struct mr_queue *q = queue_of(i);
 
 	return q == NULL || mr_queue_depth(q) == 0 ||
+	       (o->when_full >= MRF_QUEUE_FULL_DROP_OLDEST && q->ready_count > 0) ||
 	       (mr_queue_depth(q) < o->messages_max - o->messages_max / ROOM_PART &&
 		       (o->bytes_max == 0 ||
 			       q->body_bytes < o->bytes_max - o->bytes_max / ROOM_PART));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/queue/engine.h"
+#include "dataplane/queue/full.h"
 #include "flatbuf/link.h"
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
@@ -134,11 +135,56 @@ void bus_queues_close(void)
 	bus.queues = NULL;
 }
 
+static struct mr_queue *queue_of(unsigned i)
+{
+	const char *name = model_queues[i].name;
+
+	return mr_queue_by_name(bus.queues, MRF_QUEUE_KIND_QUEUE, name, (uint32_t)strlen(name));
+}
+
+void bus_left_before(struct bus_left *l)
+{
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		const struct mr_queue *q = queue_of(i);
+
+		l->number[i] = q != NULL ? q->number : 0;
+		l->discarded[i] = q != NULL ? q->dropped : 0;
+		l->dead[i] = q != NULL ? q->dead_count : 0;
+	}
+}
+
+void bus_left_after(const struct bus_left *l, uint32_t number)
+{
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		const struct mr_queue *q = queue_of(i);
+
+		if (q != NULL && q->number == l->number[i])
+			model_left(i, number, q->dropped - l->discarded[i],
+				number != 0 ? q->dead_count - l->dead[i] : 0);
+	}
+}
+
+void bus_tick(void)
+{
+	struct bus_left left;
+
+	for (unsigned i = 0; i < model_queues_count; i++) {
+		const struct mr_queue *q = queue_of(i);
+
+		if (q != NULL && q->options.when_full == MRF_QUEUE_FULL_DEAD_LETTER &&
+			mr_full_exceeds(q))
+			model_may_leave(i);
+	}
+	bus_left_before(&left);
+	mr_queues_tick(bus.queues, bus_now_ms());
+	bus_left_after(&left, 0);
+}
+
 bool bus_queues_round(void)
 {
 	bool more;
 
-	mr_queues_tick(bus.queues, bus_now_ms());
+	bus_tick();
 	watch_all();
 	watch_depths();
 	more = mr_queues_run(bus.queues, bus_now_ms());
@@ -283,7 +329,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 
 static void cancel(struct bus_session *s, uint32_t correlation, struct mrf_table t)
 {
-	mr_queues_tick(bus.queues, bus_now_ms());
+	bus_tick();
 	(void)ask(
 		(struct mrf_queue_command){
 			.verb = MRF_QUEUE_VERB_CANCEL,
@@ -370,7 +416,9 @@ static void push(struct bus_session *s, const struct mr_message_view *m)
 	bool fragment = (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0;
 	uint32_t number = call ? 0 : number_of(s, m);
 	uint64_t before = bus.stats.pushed;
+	struct bus_left left;
 
+	bus_left_before(&left);
 	if (m->header.kind == MRF_MESSAGE_KIND_PUSH_OPTIONS)
 		mr_queues_push_with(bus.queues, s->id, m, bus_now_ms());
 	else
@@ -382,6 +430,7 @@ static void push(struct bus_session *s, const struct mr_message_view *m)
 		cover(fragment ? COVER_PUSH_FRAGMENTS : COVER_PUSH);
 		watch_taken(model_queue_of(number), fragment);
 	}
+	bus_left_after(&left, number);
 	watch_all();
 }
 
@@ -419,7 +468,7 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 		memcpy(&settlement, m->payload + at, sizeof(settlement));
 		one.payload = m->payload + at;
 		one.payload_bytes = (uint32_t)sizeof(settlement);
-		mr_queues_tick(bus.queues, bus_now_ms());
+		bus_tick();
 		acked = bus.stats.queue_acked;
 		dead = bus.stats.queue_dead;
 		mr_queues_settle(bus.queues, s->id, &one, bus_now_ms());

@@ -37,6 +37,10 @@
 	X(DEAD_REJECTED, "dead letter: rejected")                                                  \
 	X(DEAD_MAX_DELIVER, "dead letter: max-deliver")                                            \
 	X(DEAD_EXPIRED, "dead letter: expired")                                                    \
+	X(DEAD_FULL, "dead letter: full")                                                          \
+	X(FULL_DROPPED, "oldest message dropped")                                                  \
+	X(FULL_DEAD, "oldest message dead")                                                        \
+	X(FULL_SHRINKS, "queue is above lowered limits")                                           \
 	X(EDIT, "edit")                                                                            \
 	X(EDIT_POLICY, "edit to or from key-shared")                                               \
 	X(EDIT_IN_FLIGHT, "edit of in_flight_per_key")                                             \

@@ -44,7 +44,7 @@ static struct mrf_queue_options draw_values(void)
 {
 	return (struct mrf_queue_options){
 		.policy = (uint8_t)(1 + world_draw(MRF_QUEUE_POLICY_KEY_SHARED)),
-		.when_full = world_chance(40) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT,
+		.when_full = (uint8_t)(MRF_QUEUE_FULL_WAIT + world_draw(4)),
 		.messages_max = world_chance(25) ? UINT32_MAX : 1 + world_draw(60),
 		/* No message of the programs is larger: they expect that all are taken. */
 		.bytes_max = world_chance(50) ? 0 : MODEL_BYTES_MAX + world_draw(40000),
@@ -90,7 +90,8 @@ static void check_row(const struct model_queue *q, struct mrf_table row)
 		world_fail("%s has other options than those of its programs and edits", q->name);
 }
 
-/* The policy goes to or from key-shared only while the queue is empty. */
+/* The policy goes to or from key-shared only while the queue is empty. By keys nothing makes
+ * room. */
 static bool may_edit(const struct model_queue *q, uint32_t edits, const struct mrf_queue_options *v)
 {
 	const struct mr_queue *queue = mr_queue_by_name(
@@ -99,6 +100,8 @@ static bool may_edit(const struct model_queue *q, uint32_t edits, const struct m
 	bool was = o.policy == MRF_QUEUE_POLICY_KEY_SHARED;
 
 	model_options_set(&o, edits, v);
+	if (o.policy == MRF_QUEUE_POLICY_KEY_SHARED && o.when_full > MRF_QUEUE_FULL_REFUSE)
+		return false;
 	return queue == NULL || (o.policy == MRF_QUEUE_POLICY_KEY_SHARED) == was ||
 	       (mr_queue_depth(queue) == 0 && queue->assemblies == 0);
 }
@@ -119,7 +122,7 @@ static void edit_queue(unsigned i)
 		return;
 	}
 	if (!may)
-		world_fail("%s: its policy was edited, and it has messages", q->name);
+		world_fail("%s: an edit of its policy was to be refused", q->name);
 	cover(COVER_EDIT);
 	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
 		cover(COVER_EDIT_IN_FLIGHT);
@@ -207,7 +210,7 @@ void edit_some(void)
 
 	if (world_now_ns() < bus.frozen_until_ns)
 		return;
-	mr_queues_tick(bus.queues, bus_now_ms());
+	bus_tick();
 	if (r < 75)
 		edit_queue(i);
 	else if (r < 87)

@@ -9,8 +9,7 @@
 #include "tests/sim/world.h"
 
 #define MAGIC       0x4d53524dull
-#define NORMAL      5u    /* level 4 of 9 to 0 */
-#define WHOLE_BYTES 1200u /* surely sent without fragments */
+#define NORMAL      5u   /* level 4 of 9 to 0 */
 #define LATE_MS_MAX 600u /* a worker that stood still for so long takes the time out of its clock */
 
 struct head {
@@ -30,7 +29,7 @@ uint64_t model_sends;
 static uint64_t places;
 
 static const char *const state_names[] = {
-	"not taken", "ready", "put off", "out", "done", "dead", "ended", "in doubt"};
+	"not taken", "ready", "put off", "out", "done", "dead", "displaced", "ended", "in doubt"};
 
 void model_open(void)
 {
@@ -217,16 +216,20 @@ void model_dead(uint32_t number, const char *reason, size_t bytes)
 	m->dead_read++;
 	cover(bytes == 8      ? COVER_DEAD_REJECTED
 		: bytes == 11 ? COVER_DEAD_MAX_DELIVER
+		: bytes == 4  ? COVER_DEAD_FULL
 			      : COVER_DEAD_EXPIRED);
 	world_trace("%s: %u is read as a dead letter: %.*s", model_queue_with(m)->name, number,
 		(int)bytes, reason);
 	if (bytes == 0)
-		model_check(m->program_rejected || too_often || too_old, m, "dead for no reason");
+		model_check(m->program_rejected || too_often || too_old || model_full_may_letter(m),
+			m, "dead for no reason");
 	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
 		model_check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
 	else if (bytes == 11 && memcmp(reason, "max-deliver", 11) == 0)
 		model_check(too_often, m,
 			"dead as delivered too often, and programs have not seen it so often");
+	else if (bytes == 4 && memcmp(reason, "full", 4) == 0)
+		model_check(model_full_may_letter(m), m, "dead as it made room, and was not to");
 	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
 		model_check(too_old, m, "dead as expired, before its time");
 	else
@@ -244,7 +247,7 @@ bool model_timed_out(const struct message *m, uint64_t now_ms, uint64_t slack_ms
 /* A fragmented message is assigned to a consumer before its first fragment is sent. */
 bool model_surely_ready(const struct message *m, uint64_t now_ms)
 {
-	if (m->bytes > WHOLE_BYTES || model_has_delay(m))
+	if (m->bytes > WHOLE_BYTES || model_has_delay(m) || m->may_leave)
 		return false;
 	if (m->sends >= m->deliver_least || model_too_old(m, now_ms + SLACK_MS, 0) ||
 		model_time_over(m, now_ms + SLACK_MS, 0))
@@ -634,7 +637,8 @@ void model_oldest(unsigned queue, uint64_t oldest_ms)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *m = &messages[i];
 
-		if (m->queue == queue && model_surely_ready(m, now_ms))
+		/* A ready message may wait for an older one of its key, which is in hand. */
+		if (m->queue == queue && m->key == 0 && model_surely_ready(m, now_ms))
 			model_check(oldest_ms + SLACK_MS >= now_ms - m->taken_ms, m,
 				"it has waited for longer than the oldest of its queue");
 	}
@@ -650,7 +654,7 @@ static void check_end(const struct message *m)
 		return;
 	if (!model_queue_with(m)->exactly_once) {
 		model_check(!m->accepted || m->program_acked || m->dead_read > 0 ||
-				    model_time_may_discard(m),
+				    model_time_may_discard(m) || model_full_may_discard(m),
 			m, "accepted, and in the end neither done nor dead");
 		return;
 	}
@@ -661,9 +665,10 @@ static void check_end(const struct message *m)
 		model_check(m->dead_read == 0, m, "done, and dead as well");
 		break;
 	case ENDED: model_time_check_end(m); break;
+	case DISPLACED: model_check(m->dead_read == 0, m, "it made room, and is dead"); break;
 	case DEAD: model_check(m->dead_read == 1, m, "dead, and not among the dead letters"); break;
 	case NONE: model_check(false, m, "accepted, and never taken"); break;
-	default: model_check(m->dead_read == 1 || m->program_acked, m, "lost");
+	default: model_check(m->dead_read == 1 || m->program_acked || m->may_leave, m, "lost");
 	}
 }
 

@@ -4,6 +4,7 @@
  *   Each message is in one place: ready, delayed, delivered to one consumer, done, or dead.
  *   Among the messages that are surely ready the first goes first: by priority, then by age.
  *   Messages of one key go to one consumer, in order; a key that waits does not stop the others.
+ *   Where old messages make room, they are the oldest ones of the lowest priority.
  *   No message is delivered while its queue is paused, before its time has come, before the delay
  *   of a nack ends, or twice at once.
  *   The ack of a current delivery is taken. A program gets the pushed message, byte for byte.
@@ -40,6 +41,7 @@ struct model_queue {
 	uint32_t edited;                /* enum mrf_queue_option */
 	uint64_t single_since; /* number of the first delivery that single_active holds for */
 	uint32_t expirations;  /* 1 << enum mrf_queue_expired: those that ever held */
+	uint32_t fulls;        /* 1 << enum mrf_queue_full, likewise */
 	bool exactly_once;
 	bool times;      /* some messages have a time to live */
 	bool delays;     /* some messages are delivered later */
@@ -110,6 +112,11 @@ void model_oldest(unsigned queue, uint64_t oldest_ms);
 /* Applies an edit to the options *o. */
 void model_options_set(
 	struct mrf_queue_options *o, uint32_t edits, const struct mrf_queue_options *values);
+/* The push of `number`, or, if that is 0, the bus's care for the limits, made messages leave:
+ * discarded, or dead. */
+void model_left(unsigned queue, uint32_t number, uint64_t discarded, uint64_t dead);
+/* Some that are ready may leave now as dead letters: nobody says how many. */
+void model_may_leave(unsigned queue);
 /* True if a message was sent to the session within the time in which a consumer keeps its keys. */
 bool model_took_lately(uint64_t session);
 /* Call it now and then. `goes_on`: a consumer has room, and those without have taken nothing for

@@ -81,6 +81,7 @@ void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options
 	model_keys_edited(queue, edits, values);
 	model_options_set(&model_queues[queue].holds, edits, values);
 	model_queues[queue].edited |= edits;
+	model_queues[queue].fulls |= 1u << model_queues[queue].holds.when_full;
 	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 		model_queues[queue].single_since = model_sends + 1;
 	model_queues[queue].expirations |= 1u << model_queues[queue].holds.when_expired;

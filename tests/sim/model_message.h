@@ -3,6 +3,7 @@
  *
  *   model.c       places, deliveries, settlements
  *   model_edit.c  options that are edited
+ *   model_full.c  messages that make room
  *   model_key.c   keys
  *   model_time.c  times to live
  *
@@ -13,7 +14,8 @@
 
 #include "tests/sim/model.h"
 
-#define SLACK_MS 3u /* delay with which the bus notices a time-out */
+#define WHOLE_BYTES 1200u /* surely sent without fragments */
+#define SLACK_MS    3u    /* delay with which the bus notices a time-out */
 
 enum state {
 	NONE, /* the bus has not taken it */
@@ -22,8 +24,9 @@ enum state {
 	OUT,
 	DONE,
 	DEAD,
-	ENDED, /* by its time to live: discarded, or dead */
-	DOUBT, /* settled, or to be delivered again: not known */
+	DISPLACED, /* to make room: discarded */
+	ENDED,     /* by its time to live: discarded, or dead */
+	DOUBT,     /* settled, or to be delivered again: not known */
 };
 
 enum ending {
@@ -70,7 +73,9 @@ struct message {
 	/* its key; 0: none */
 	unsigned key_given;
 	enum key_how key_how;
-	unsigned key; /* with the policy key-shared */
+	unsigned key;   /* with the policy key-shared */
+	bool may_leave; /* to make room, or it has done so */
+	bool displaced; /* surely */
 	/* its delay */
 	uint32_t delay_ms;
 	uint64_t at_ms;  /* Unix time */
@@ -137,6 +142,10 @@ void model_key_sent(
 	const struct message *m, uint64_t session, uint32_t subscription, bool fragment);
 /* Before the options are edited. */
 void model_keys_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);
+
+/* True if it may be dead, or discarded, because it made room. */
+bool model_full_may_letter(const struct message *m);
+bool model_full_may_discard(const struct message *m);
 
 void model_time_open(void);
 /* The queue took the message, or a copy of it. */

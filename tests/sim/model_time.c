@@ -73,7 +73,7 @@ void model_time_taken(struct message *m)
 /* False: the message may have ended in another way just before. */
 static bool is_sure(const struct message *m)
 {
-	return !m->ends_unsure && m->state != DOUBT && !m->was_too_old &&
+	return !m->ends_unsure && !m->may_leave && m->state != DOUBT && !m->was_too_old &&
 	       m->handed < m->deliver_least;
 }
 

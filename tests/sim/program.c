@@ -61,6 +61,15 @@ static void make_keys(struct model_queue *q)
 					   : (struct mrf_string){0};
 }
 
+static uint8_t draw_when_full(const struct model_queue *q)
+{
+	if (world_chance(40))
+		return MRF_QUEUE_FULL_WAIT;
+	if (world_chance(50) || q->asked.policy == MRF_QUEUE_POLICY_KEY_SHARED)
+		return MRF_QUEUE_FULL_REFUSE;
+	return world_chance(50) ? MRF_QUEUE_FULL_DROP_OLDEST : MRF_QUEUE_FULL_DEAD_LETTER;
+}
+
 static void make_queue(unsigned i)
 {
 	struct model_queue *q = &model_queues[i];
@@ -72,7 +81,8 @@ static void make_queue(unsigned i)
 	q->asked.max_deliver = (uint16_t)(2 + world_draw(5));
 	q->asked.messages_max = world_chance(40) ? 4 + world_draw(60) : UINT32_MAX;
 	q->asked.age_max_ms = world_chance(25) ? 200 + world_draw(4000) : 0;
-	q->asked.when_full = world_chance(30) ? MRF_QUEUE_FULL_REFUSE : MRF_QUEUE_FULL_WAIT;
+	q->asked.when_full = draw_when_full(q);
+	q->fulls = 1u << q->asked.when_full;
 	q->asked.when_expired =
 		world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD : MRF_QUEUE_EXPIRED_DEAD_LETTER;
 	q->asked.single_active = world_chance(15) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO;
@@ -151,7 +161,7 @@ static void look_at(unsigned i)
 
 	if (!model_queues[i].exactly_once || world_now_ns() < bus.frozen_until_ns)
 		return;
-	mr_queues_tick(bus.queues, bus_now_ms());
+	bus_tick();
 	if (bus_command(MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, &row) ==
 		0)
 		model_oldest(i, mrf_queue_row_oldest_ms(row));

@@ -27,6 +27,10 @@ static struct watched {
 	uint64_t withheld_ms;
 	uint64_t old_ms;
 	uint64_t counted_ms; /* when its messages were last counted */
+	/* Its limits were lowered, or a promised publish came: it had so much then, or less. */
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t over_ms; /* since when old messages have not made room */
 } watched[MODEL_QUEUES_MAX];
 
 void watch_open(void)
@@ -34,9 +38,12 @@ void watch_open(void)
 	memset(watched, 0, sizeof(watched));
 }
 
+static void may_have(unsigned queue);
+
 void watch_edited(unsigned queue)
 {
 	watched[queue].full = false;
+	may_have(queue);
 }
 
 static struct mr_queue *queue_of(unsigned i)
@@ -44,6 +51,20 @@ static struct mr_queue *queue_of(unsigned i)
 	const char *name = model_queues[i].name;
 
 	return mr_queue_by_name(bus.queues, MRF_QUEUE_KIND_QUEUE, name, (uint32_t)strlen(name));
+}
+
+/* The queue may keep its present messages, also beyond its limits. */
+static void may_have(unsigned queue)
+{
+	const struct mr_queue *q = queue_of(queue);
+
+	watched[queue].messages = q != NULL ? mr_queue_depth(q) : 0;
+	watched[queue].bytes = q != NULL ? q->body_bytes : 0;
+}
+
+void watch_grown(unsigned queue)
+{
+	may_have(queue);
 }
 
 static const struct mrf_queue_options *holds(unsigned i)
@@ -72,9 +93,6 @@ static void check_beyond(unsigned i, const struct mr_queue *queue, bool late)
 	struct watched *w = &watched[i];
 	uint64_t depth = mr_queue_depth(queue), max = holds(i)->messages_max, clients;
 
-	if (!late && holds(i)->when_full != MRF_QUEUE_FULL_WAIT)
-		world_fail("%s refuses when it is full, and took message %" PRIu64 " of %" PRIu64,
-			queue->name, depth, max);
 	if (!w->full) {
 		w->full = true;
 		w->base = max + max / WINDOW_PART + 1;
@@ -93,7 +111,8 @@ void watch_taken(unsigned queue, bool late)
 
 	if (q == NULL)
 		world_fail("a queue that is not there took a push");
-	if (mr_queue_depth(q) > holds(queue)->messages_max)
+	if (holds(queue)->when_full == MRF_QUEUE_FULL_WAIT &&
+		mr_queue_depth(q) > holds(queue)->messages_max)
 		check_beyond(queue, q, late);
 	else
 		watched[queue].full = false;
@@ -104,6 +123,9 @@ void watch_published(unsigned queue)
 	struct watched *w = &watched[queue];
 
 	w->base += w->full;
+	/* The publish was accepted before. */
+	if (holds(queue)->when_full < MRF_QUEUE_FULL_DROP_OLDEST)
+		may_have(queue);
 	w->accepted = queue_of(queue)->accepted;
 	w->number = queue_of(queue)->number;
 }
@@ -114,13 +136,15 @@ static void check_accepted(unsigned i, const struct mr_queue *queue)
 	struct watched *w = &watched[i];
 	uint64_t depth = mr_queue_depth(queue);
 
-	if (queue->number == w->number && queue->accepted != w->accepted &&
-		depth > queue->withheld_count + holds(i)->messages_max)
+	bool accepted = queue->number == w->number && queue->accepted != w->accepted &&
+			holds(i)->when_full < MRF_QUEUE_FULL_DROP_OLDEST;
+
+	if (accepted && depth > queue->withheld_count + holds(i)->messages_max)
 		world_fail("%s accepted a push: it has %" PRIu64 " messages, %" PRIu64
 			   " of them not accepted, and its limit is %" PRIu64,
 			queue->name, depth, queue->withheld_count, holds(i)->messages_max);
-	if (queue->number == w->number && queue->accepted != w->accepted && depth > 1 &&
-		holds(i)->bytes_max != 0 && queue->body_bytes > holds(i)->bytes_max)
+	if (accepted && depth > 1 && holds(i)->bytes_max != 0 &&
+		queue->body_bytes > holds(i)->bytes_max)
 		world_fail("%s accepted a push: it has %" PRIu64
 			   " bytes, and its limit is %" PRIu64,
 			queue->name, queue->body_bytes, holds(i)->bytes_max);
@@ -168,6 +192,32 @@ static void check_depth(unsigned i, const struct mr_queue *queue)
 			queue->name, depth, live);
 }
 
+/* A queue that does not wait never has more than its limits. */
+static void check_exact(unsigned i, const struct mr_queue *queue)
+{
+	struct watched *w = &watched[i];
+	uint64_t depth = mr_queue_depth(queue), max = holds(i)->messages_max;
+	uint64_t bytes = queue->body_bytes, bytes_max = holds(i)->bytes_max;
+	bool over = depth > max || (bytes_max != 0 && bytes > bytes_max);
+
+	if (holds(i)->when_full == MRF_QUEUE_FULL_WAIT) {
+		may_have(i);
+		return;
+	}
+	if (depth > max && depth > w->messages)
+		world_fail("%s has %" PRIu64 " messages, and its exact limit is %" PRIu64,
+			queue->name, depth, max);
+	if (bytes_max != 0 && bytes > bytes_max && bytes > w->bytes)
+		world_fail("%s has %" PRIu64 " bytes, and its exact limit is %" PRIu64, queue->name,
+			bytes, bytes_max);
+	w->messages = depth < w->messages ? depth : w->messages;
+	w->bytes = bytes < w->bytes ? bytes : w->bytes;
+	check_soon(queue,
+		over && holds(i)->when_full >= MRF_QUEUE_FULL_DROP_OLDEST &&
+			queue->ready_count > 0 && bus.store_is_large,
+		&w->over_ms, "it is above its limits, and old messages do not leave");
+}
+
 static void watch(unsigned i)
 {
 	const struct mr_queue *queue = queue_of(i);
@@ -176,6 +226,7 @@ static void watch(unsigned i)
 	if (queue == NULL)
 		return;
 	depth = mr_queue_depth(queue);
+	check_exact(i, queue);
 	check_accepted(i, queue);
 	check_soon(queue,
 		queue->withheld_count > 0 &&

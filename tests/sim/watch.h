@@ -3,6 +3,7 @@
  * figures. The model knows messages; this knows how many there are.
  *
  *   A push beyond the limits is taken only by a queue that waits, and only a few for each client.
+ *   A queue that refuses, or makes room by old messages, never has more than its limits.
  *   A push is accepted only while the queue is within its limits, those of an edit included.
  *   Where there is room, withheld pushes are accepted soon; too old messages leave soon.
  *   A queue holds no message that is settled or whose time to live is over.
@@ -18,6 +19,8 @@
 void watch_open(void);
 /* The limits of the model's queue were edited. */
 void watch_edited(unsigned queue);
+/* A message of the queue has grown by a line of the bus. */
+void watch_grown(unsigned queue);
 /* The queue took a push; `late`: it was checked against the limits earlier, with its first
  * fragment. */
 void watch_taken(unsigned queue, bool late);
