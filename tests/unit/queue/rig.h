@@ -126,7 +126,7 @@ void rig_push_run(struct rig *r, uint32_t queue, unsigned count, const char *tex
 int rig_withdraw(struct rig *r, const char *name, unsigned client, uint64_t ticket);
 void rig_settle(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms);
-/* The same, and runs. */
+/* Does that, and runs. */
 void rig_settle_run(struct rig *r, unsigned client, uint32_t queue, uint64_t tag,
 	enum mrf_settle_verb verb, uint32_t delay_ms);
 /* Expects a delivery with this text, acks it and runs. */

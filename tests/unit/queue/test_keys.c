@@ -197,7 +197,7 @@ static void a_key_without_credit_goes_elsewhere_in_a_while(void **state)
 	}
 	rig_expect_none(&r, client);
 	assert_true(r.now_ms < begin_ms + 4000);
-	/* It settles: its keys come back to it. */
+	/* The consumer settles: its keys come back to it. */
 	ack(client, tag);
 	for (uint64_t key = 2; key < 42; key++)
 		push(key, "again");

@@ -330,7 +330,7 @@ static void malformed_options_are_refused(void **state)
 		.extra = {.flags = MRF_MESSAGE_FLAG_ORIGIN, .origin = {0, 9}},
 		.headers = (const uint8_t *)&good,
 		.payload = (const uint8_t *)&good,
-		.payload_bytes = sizeof(good), /* as payload, not before it */
+		.payload_bytes = sizeof(good), /* the payload, not a part before it */
 	};
 
 	(void)state;
