@@ -608,6 +608,8 @@ run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
 	struct mr_queue_consumer *c;
 	struct mr_queue_entry *e;
 
+	if (mr_unlikely(queue->keys->uneven))
+		mr_key_share_out(q, queue);
 	mr_key_run_loose(q, queue, floor + (q->work - floor) / 2);
 	while (q->work > floor && !queue->paused && (e = mr_key_next(q, queue, &c)) != NULL) {
 		q->work--;

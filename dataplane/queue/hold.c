@@ -11,6 +11,8 @@
 #define TOKEN    1000000ull
 #define BURST_MS 100u
 
+#define LOOKS_A_STEP 32u /* at consumers, for another one to be the active one */
+
 #define PASSES_ON (MR_HOLD_LEFT | MR_HOLD_OPERATOR | MR_HOLD_ITSELF | MR_HOLD_STALLED)
 
 /* One active consumer */
@@ -60,6 +62,7 @@ static void elect(struct mr_queues *q, struct mr_queue *queue)
 		return;
 	if (sole != NULL && (!(sole->holds & PASSES_ON) || sole->outstanding > 0))
 		return;
+	mr_work(q, queue->consumers_count / LOOKS_A_STEP);
 	next = first_able(queue);
 	if (next == NULL)
 		return;
@@ -74,7 +77,7 @@ void mr_hold_set(
 	struct mr_queues *q, struct mr_queue_consumer *c, enum mr_consumer_hold hold, bool on)
 {
 	set_hold(q, c, hold, on);
-	if (hold & PASSES_ON)
+	if ((hold & PASSES_ON) && (on ? c->queue->sole == c : !(c->holds & PASSES_ON)))
 		elect(q, c->queue);
 }
 
@@ -277,8 +280,8 @@ void mr_hold_heard(struct mr_queues *q, struct mr_queue_consumer *c)
 {
 	c->bytes_overdue = 0;
 	check_bytes(q, c);
-	set_hold(q, c, MR_HOLD_STALLED, false);
-	elect(q, c->queue);
+	if (c->holds & MR_HOLD_STALLED)
+		mr_hold_set(q, c, MR_HOLD_STALLED, false);
 }
 
 static bool is_meant(const struct mr_queue_consumer *c, uint64_t session, struct mrf_string tag)
@@ -299,8 +302,9 @@ uint32_t mr_hold_operator(struct mr_queues *q, struct mr_queue *queue, uint64_t 
 		if (!is_meant(c, session, tag))
 			continue;
 		count++;
-		mr_hold_set(q, c, MR_HOLD_OPERATOR, paused);
+		set_hold(q, c, MR_HOLD_OPERATOR, paused);
 	}
+	elect(q, queue); /* one look at all, however many were paused */
 	return count;
 }
 

@@ -62,9 +62,10 @@ struct mr_consumer_keys {
 	uint32_t used;                       /* a bit for each list that may have keys */
 	uint64_t took_ms;  /* when it last took a key, or when the first came into a list */
 	uint64_t aside_ms; /* when it was set aside */
-	uint16_t homes;    /* places in keys->home */
-	bool aside;        /* has no homes, because it took nothing */
-	bool was_blocked;  /* its session had no room then */
+	uint16_t homes;   /* places in keys->home; 0: it is aside, or they are still to be shared */
+	uint16_t part;    /* places that it is to have, while they are shared out */
+	bool aside;       /* has no homes, because it took nothing */
+	bool was_blocked; /* its session had no room then */
 };
 
 struct mr_queue_keys {
@@ -90,6 +91,8 @@ struct mr_queue_keys {
 	uint64_t can[MR_QUEUE_CONSUMERS_MAX /
 		     64];            /* consumers with credit for which keys may wait */
 	uint16_t home[MR_KEY_HOMES]; /* index of a consumer */
+	bool uneven;                 /* consumers came or went: the next run shares the homes out */
+	bool moves;                  /* and waiting keys look for theirs */
 };
 
 /* Makes the queue's keys; its options have the policy. -ENOMEM. */
@@ -190,6 +193,8 @@ void mr_key_part(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_co
 void mr_key_withdraw(struct mr_queues *q, struct mr_queue_consumer *c);
 /* Notes that the consumer has credit now, or has none. */
 void mr_key_credit(struct mr_queues *q, struct mr_queue_consumer *c);
+/* Shares the homes out evenly, after consumers have come or gone. */
+void mr_key_share_out(struct mr_queues *q, struct mr_queue *queue);
 /* Returns the consumer that a key with nothing unsettled goes to; NULL: there is none. */
 static inline struct mr_queue_consumer *mr_key_home(
 	const struct mr_queue *queue, const struct mr_queue_key *k)

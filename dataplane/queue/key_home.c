@@ -3,9 +3,11 @@
  * take messages. One that joins takes places from those that have most; the places of one that
  * leaves, or is set aside, go to the others in turn. */
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/work.h"
 
 /* A consumer whose session had no room is tried again after this time. */
-#define AGAIN_MS 5000u
+#define AGAIN_MS    5000u
+#define SHARE_STEPS 64u
 
 bool mr_key_waits_for(const struct mr_queue_consumer *c)
 {
@@ -26,30 +28,6 @@ bool mr_key_consumer_new(struct mr_queues *q, struct mr_queue_consumer *c)
 	return true;
 }
 
-/* Gives the consumer its part of the homes, and counts it as active. */
-static void take_homes(struct mr_queue *queue, struct mr_queue_consumer *c)
-{
-	struct mr_queue_keys *keys = queue->keys;
-	uint16_t part = (uint16_t)(MR_KEY_HOMES / ++keys->active);
-
-	c->keys->aside = false;
-	if (keys->active == 1) { /* the only one: the table has nothing yet */
-		for (unsigned i = 0; i < MR_KEY_HOMES; i++)
-			keys->home[i] = (uint16_t)c->index;
-		c->keys->homes = MR_KEY_HOMES;
-		return;
-	}
-	for (unsigned i = 0; i < MR_KEY_HOMES && c->keys->homes < part; i++) {
-		struct mr_queue_consumer *from = queue->consumers[keys->home[i]];
-
-		if (from->keys->homes <= part)
-			continue;
-		from->keys->homes--;
-		c->keys->homes++;
-		keys->home[i] = (uint16_t)c->index;
-	}
-}
-
 /* Writes the indexes of the active consumers, and returns how many. */
 static uint32_t list_active(const struct mr_queue *queue, uint16_t *out)
 {
@@ -61,24 +39,72 @@ static uint32_t list_active(const struct mr_queue *queue, uint16_t *out)
 	return count;
 }
 
-/* Takes all homes from the consumer, which counts as active, and its keys: they are loose. */
-static void give_homes(struct mr_queue *queue, struct mr_queue_consumer *c)
+/* Says how many places each active consumer is to have: one that has more than an even part keeps
+ * one of those that are left over. False: none has a place yet. */
+static bool set_parts(struct mr_queue *queue, const uint16_t *active, uint32_t count)
+{
+	uint16_t part = (uint16_t)(MR_KEY_HOMES / count);
+	uint32_t over = MR_KEY_HOMES % count, all = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct mr_consumer_keys *c = queue->consumers[active[i]]->keys;
+
+		all += c->homes;
+		c->part = part;
+		if (c->homes > part && over > 0) {
+			c->part++;
+			over--;
+		}
+	}
+	for (uint32_t i = 0; i < count && over > 0; i++) {
+		struct mr_consumer_keys *c = queue->consumers[active[i]]->keys;
+
+		over -= c->part == part;
+		c->part = (uint16_t)(part + 1);
+	}
+	return all > 0;
+}
+
+/* True if the place stays with its consumer. */
+static bool keeps(struct mr_queue *queue, uint16_t home)
+{
+	struct mr_consumer_keys *c = queue->consumers[home]->keys;
+
+	if (c->aside || c->homes <= c->part)
+		return !c->aside;
+	c->homes--;
+	return false;
+}
+
+/* Shares the places out evenly among the active consumers, and moves as few as it can. */
+static void share_out(struct mr_queue *queue)
 {
 	struct mr_queue_keys *keys = queue->keys;
 	uint16_t active[MR_QUEUE_CONSUMERS_MAX];
-	uint32_t count, next = 0;
+	uint32_t count = list_active(queue, active), next = 0;
+	bool any;
 
-	keys->active--;
-	c->keys->aside = true;
-	c->keys->homes = 0;
-	count = list_active(queue, active);
-	for (unsigned i = 0; i < MR_KEY_HOMES && count > 0; i++) {
-		if (keys->home[i] != c->index)
+	keys->uneven = false;
+	if (count == 0)
+		return;
+	any = set_parts(queue, active, count);
+	for (unsigned i = 0; i < MR_KEY_HOMES; i++) {
+		if (any && keeps(queue, keys->home[i]))
 			continue;
+		while (queue->consumers[active[next]]->keys->homes >=
+			queue->consumers[active[next]]->keys->part)
+			next++;
 		keys->home[i] = active[next];
 		queue->consumers[active[next]]->keys->homes++;
-		next = next + 1 == count ? 0 : next + 1;
 	}
+}
+
+/* Takes its places from a consumer that counts as active. */
+static void give_homes(struct mr_queue *queue, struct mr_queue_consumer *c)
+{
+	queue->keys->active--;
+	c->keys->aside = true;
+	c->keys->homes = 0;
 }
 
 static void loosen(struct mr_queue *queue, struct mr_queue_consumer *c)
@@ -112,10 +138,44 @@ static void homes_changed(struct mr_queues *q, struct mr_queue *queue)
 	start_moving(q, queue);
 }
 
+void mr_key_share_out(struct mr_queues *q, struct mr_queue *queue)
+{
+	mr_work(q, SHARE_STEPS + queue->consumers_count / 16);
+	share_out(queue);
+	for (uint32_t i = 0; i < queue->consumers_count; i++)
+		if (queue->consumers[i]->keys != NULL && queue->consumers[i]->keys->aside)
+			loosen(queue, queue->consumers[i]);
+	if (queue->keys->moves)
+		homes_changed(q, queue);
+	queue->keys->moves = false;
+}
+
+/* Shares the places out now, if there is work left. Else it is done in the queue's next run, once
+ * for all consumers that come and go until then; a place may be that of one that was set aside, but
+ * never that of one that has left. */
+static void share(struct mr_queues *q, struct mr_queue *queue)
+{
+	if (!queue->keys->uneven && mr_work_left(q)) {
+		mr_key_share_out(q, queue);
+		return;
+	}
+	queue->keys->uneven = true;
+	mr_queue_activate(q, queue);
+}
+
+/* Counts the consumer as active; it gets its part of the places. */
+static void take_homes(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c)
+{
+	c->keys->aside = false;
+	queue->keys->moves = true;
+	if (++queue->keys->active == 1) /* the table names nobody that is there */
+		share_out(queue);
+	share(q, queue);
+}
+
 void mr_key_join(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c)
 {
-	take_homes(queue, c);
-	homes_changed(q, queue);
+	take_homes(q, queue, c);
 }
 
 /* The last consumer gets the index of one that leaves. */
@@ -133,12 +193,13 @@ static void renumber(struct mr_queue *queue, uint32_t from, uint32_t to)
 }
 
 /* With no active consumer left, those that were set aside serve again. */
-static void recall_all(struct mr_queue *queue, const struct mr_queue_consumer *but)
+static void recall_all(
+	struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_consumer *but)
 {
 	for (uint32_t i = 0; i < queue->consumers_count; i++)
 		if (queue->consumers[i] != but && queue->consumers[i]->keys != NULL &&
 			queue->consumers[i]->keys->aside)
-			take_homes(queue, queue->consumers[i]);
+			take_homes(q, queue, queue->consumers[i]);
 }
 
 void mr_key_part(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c)
@@ -147,7 +208,9 @@ void mr_key_part(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_co
 		give_homes(queue, c);
 	loosen(queue, c);
 	if (queue->keys->active == 0)
-		recall_all(queue, c);
+		recall_all(q, queue, c);
+	mr_work(q, SHARE_STEPS);
+	share_out(queue); /* no place may be this one's any more */
 	if (queue->keys->active > 0 || queue->consumers_count > 1)
 		renumber(queue, queue->consumers_count - 1, c->index);
 	mr_slab_release(q->store, c->keys, (uint32_t)sizeof(*c->keys));
@@ -178,8 +241,7 @@ void mr_key_credit(struct mr_queues *q, struct mr_queue_consumer *c)
 	}
 	if (mr_unlikely(c->keys->aside) &&
 		(!c->keys->was_blocked || q->now_ms - c->keys->aside_ms >= AGAIN_MS)) {
-		take_homes(queue, c);
-		homes_changed(q, queue);
+		take_homes(q, queue, c);
 	}
 	if (mr_key_waits_for(c))
 		keys->can[c->index / 64] |= 1ull << (c->index % 64);
@@ -192,6 +254,7 @@ static void set_aside(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 	c->keys->aside_ms = q->now_ms;
 	c->keys->was_blocked = c->blocked;
 	loosen(queue, c);
+	share(q, queue);
 	start_moving(q, queue);
 }
 
@@ -212,9 +275,6 @@ void mr_key_look(struct mr_queues *q, struct mr_queue *queue)
 		if (queue->heap_count > 0 && !c->ready &&
 			q->now_ms - c->keys->took_ms >= MR_KEY_PATIENCE_MS) {
 			set_aside(q, queue, c);
-			/* No more in this round: each costs a walk over the table. */
-			again = true;
-			break;
 		}
 		again = true;
 	}

@@ -38,6 +38,11 @@ static bool take_tag(void *arg, uint64_t session, const struct mr_message_plan *
 	return true;
 }
 
+static bool at_once(void)
+{
+	return true;
+}
+
 static uint64_t outstanding(const char *name)
 {
 	return mrf_queue_row_outstanding(rig_show(&r, MRF_QUEUE_KIND_QUEUE, name));
@@ -204,9 +209,70 @@ static void loss_of_all_consumers_by_keys_takes_slices(void **state)
 		lose_session, none_consumes});
 }
 
+/* An operator pauses all consumers of a session, in the order in which they came. */
+static void pause_session(void)
+{
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_PAUSE_CONSUMER, MRF_QUEUE_KIND_QUEUE,
+				 "work", 2, 0, 0),
+		0);
+	assert_int_equal(r.count, CONSUMING);
+}
+
+static void pause_of_all_that_stand_by_takes_no_long_round(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"pause of 2,048 consumers of a single-active queue",
+		prepare_standby, pause_session, at_once});
+}
+
+static void pause_of_all_consumers_by_keys_takes_no_long_round(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"pause of 2,048 consumers by keys", prepare_keyed_consumers,
+		pause_session, at_once});
+}
+
+static void prepare_plain_consumers(void)
+{
+	queue = rig_make(&r, "work");
+	for (uint32_t i = 0; i < CONSUMING; i++)
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_CONSUME, MRF_QUEUE_KIND_QUEUE,
+					 "work", 2, 1 + i, 10),
+			0);
+	run_all();
+}
+
+static void begin_keys(void)
+{
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	r.edits = MRF_QUEUE_OPTION_POLICY;
+	must(MRF_QUEUE_VERB_EDIT, "work");
+}
+
+static void policy_of_a_queue_with_many_consumers_takes_no_long_round(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"policy key-shared for 2,048 consumers",
+		prepare_plain_consumers, begin_keys, at_once});
+}
+
+static void begin_single(void)
+{
+	r.options.single_active = MRF_SINGLE_ACTIVE_YES;
+	r.edits = MRF_QUEUE_OPTION_SINGLE_ACTIVE;
+	must(MRF_QUEUE_VERB_EDIT, "work");
+}
+
+static void single_active_of_many_consumers_takes_no_long_round(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"single_active for 2,048 consumers", prepare_plain_consumers,
+		begin_single, at_once});
+}
+
 /* A publish in fragments is reassembled once for each bound queue. */
 static uint32_t bound[BOUND];
-static uint32_t fragment_at;
+static uint32_t fragment_at, fragment_message = 1;
 
 static void prepare_bound(void)
 {
@@ -229,7 +295,7 @@ static void publish_fragment(void)
 		.payload_bytes = sizeof(body),
 		.extra = {.flags = MRF_MESSAGE_FLAG_FRAGMENT,
 			.fragment = {.session = rig_session(1),
-				.message = 1,
+				.message = fragment_message,
 				.total_bytes = 1u << 20,
 				.offset = fragment_at}},
 	};
@@ -247,16 +313,35 @@ static void prepare_begun(void)
 	publish_fragment();
 }
 
-static bool at_once(void)
-{
-	return true;
-}
-
 static void fragment_for_many_bound_queues_takes_no_long_round(void **state)
 {
 	(void)state;
 	measure(&(struct operation){
 		"a fragment for 1,000 bound queues", prepare_begun, publish_fragment, at_once});
+}
+
+/* A session ends with 16 messages for each queue that are not complete. */
+static void prepare_many_begun(void)
+{
+	prepare_bound();
+	for (fragment_message = 1; fragment_message <= 16; fragment_message++) {
+		fragment_at = 0;
+		publish_fragment();
+	}
+	fragment_message = 1;
+}
+
+static void lose_publisher(void)
+{
+	r.gone[1] = true;
+	r.now_ms += 100;
+}
+
+static void end_of_a_session_with_many_reassemblies_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"end of a session with 16,000 reassemblies", prepare_many_begun,
+		lose_publisher, store_is_empty});
 }
 
 /* Schedules: what is the same for each, and is no round of its own. */
@@ -327,6 +412,11 @@ int main(void)
 		cmocka_unit_test(delays_of_one_message_take_slices),
 		cmocka_unit_test(loss_of_all_that_stand_by_takes_slices),
 		cmocka_unit_test(loss_of_all_consumers_by_keys_takes_slices),
+		cmocka_unit_test(pause_of_all_that_stand_by_takes_no_long_round),
+		cmocka_unit_test(pause_of_all_consumers_by_keys_takes_no_long_round),
+		cmocka_unit_test(policy_of_a_queue_with_many_consumers_takes_no_long_round),
+		cmocka_unit_test(single_active_of_many_consumers_takes_no_long_round),
+		cmocka_unit_test(end_of_a_session_with_many_reassemblies_takes_slices),
 		cmocka_unit_test(fragment_for_many_bound_queues_takes_no_long_round),
 		cmocka_unit_test(purge_with_schedules_takes_slices),
 		cmocka_unit_test(delete_with_schedules_takes_slices),
