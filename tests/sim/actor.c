@@ -49,6 +49,16 @@ struct mr_queue_options actor_queue_options(unsigned queue)
 	};
 }
 
+struct mr_queue_retry actor_retry(unsigned queue)
+{
+	const struct mrf_queue_options *o = &model_queues[queue].asked;
+
+	return (struct mr_queue_retry){.min_ms = o->retry_min_ms,
+		.max_ms = o->retry_max_ms,
+		.factor = o->retry_factor,
+		.jitter = o->retry_jitter};
+}
+
 const char *actor_key_from(unsigned queue)
 {
 	const struct mrf_string *from = &model_queues[queue].asked.key_from;

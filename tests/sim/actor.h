@@ -41,6 +41,7 @@ struct actor {
 	/* a consumer */
 	bool drains; /* takes all there is, and does nothing else */
 	bool reads_dead;
+	bool reads_named;   /* those in the queue that was named for them */
 	uint64_t handed_ns; /* time of the last delivery handed out */
 	unsigned held_count;
 	struct {
@@ -70,6 +71,7 @@ struct mr_client *actor_connect(const struct actor *a, const char *name);
 bool actor_is_dead(void); /* True if the process was killed. */
 bool actor_goes_on(const struct actor *a);
 struct mr_queue_options actor_queue_options(unsigned queue);
+struct mr_queue_retry actor_retry(unsigned queue);
 /* Returns its option key_from, or NULL. */
 const char *actor_key_from(unsigned queue);
 

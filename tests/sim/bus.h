@@ -133,6 +133,11 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 /* Gives the command Edit: sets the options named in `edits` to those of *values. */
 int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_table *row);
+/* Names the place of a queue's dead letters; makes a queue. Return a code. */
+int bus_name_letters(const char *name, const char *to);
+int bus_make(const char *name, const struct mrf_queue_options *options);
+/* Returns how many dead letters were discarded. */
+uint64_t bus_letters_lost(void);
 struct mrf_queue_options bus_options_of(struct mrf_table t);
 
 #endif

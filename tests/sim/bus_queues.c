@@ -240,6 +240,40 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 	return row_of(ask(v, NULL), row);
 }
 
+int bus_name_letters(const char *name, const char *to)
+{
+	const struct mrf_queue_command v = {.verb = MRF_QUEUE_VERB_EDIT,
+		.kind = MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(name),
+		.edits = MRF_QUEUE_OPTION_DEAD_LETTER,
+		.dead_letter = mrf_str(to)};
+
+	return mrf_queue_answer_code(ask(v, NULL));
+}
+
+int bus_make(const char *name, const struct mrf_queue_options *options)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_OPEN, .kind = MRF_QUEUE_KIND_QUEUE, .name = mrf_str(name)};
+
+	return mrf_queue_answer_code(ask(v, options));
+}
+
+uint64_t bus_letters_lost(void)
+{
+	uint64_t lost = bus.stats.drop_dead + bus.stats.drop_dead_full;
+
+	cover_many(COVER_LETTER_NONE, bus.stats.drop_dead);
+	cover_many(COVER_LETTER_FULL, bus.stats.drop_dead_full);
+	for (unsigned i = 0; i < bus.queues->slots_fresh; i++) {
+		const struct mr_queue *q = bus.queues->slots[i].queue;
+
+		if (q != NULL && strncmp(q->name, "letters-", 8) == 0)
+			lost += q->dropped;
+	}
+	return lost;
+}
+
 int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_table *row)
 {
@@ -289,6 +323,10 @@ struct mrf_queue_options bus_options_of(struct mrf_table t)
 		.single_active = mrf_queue_options_single_active(t),
 		.not_idempotent = mrf_queue_options_not_idempotent(t),
 		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
+		.retry_min_ms = mrf_queue_options_retry_min_ms(t),
+		.retry_max_ms = mrf_queue_options_retry_max_ms(t),
+		.retry_factor = mrf_queue_options_retry_factor(t),
+		.retry_jitter = mrf_queue_options_retry_jitter(t),
 		.key_from = mrf_queue_options_key_from(t),
 		.breaker_failures = mrf_queue_options_breaker_failures(t),
 		.breaker_reset_ms = mrf_queue_options_breaker_reset_ms(t),
@@ -324,6 +362,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 				.max_deliver = mrf_queue_answer_max_deliver(t),
 				.push_options = mrf_queue_answer_push_options(t),
 				.consume_options = mrf_queue_answer_consume_options(t),
+				.settle_options = mrf_queue_answer_settle_options(t),
 			}));
 }
 
@@ -456,6 +495,20 @@ static void count_settled(const struct mrf_settlement *s, uint64_t done)
 		cover(COVER_NACK_DELAY);
 }
 
+/* Dead letters of all queues, those that are discarded included. */
+static uint64_t all_dead(void)
+{
+	return bus.stats.queue_dead + bus.stats.drop_dead + bus.stats.drop_dead_full;
+}
+
+/* An error text makes its message larger. */
+static void grown(uint32_t queue)
+{
+	for (unsigned i = 0; i < model_queues_count; i++)
+		if (model_queues[i].number == queue)
+			watch_grown(i);
+}
+
 /* Settles one by one, so that the model learns each outcome. */
 static void settle(struct bus_session *s, const struct mr_message_view *m)
 {
@@ -463,19 +516,22 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 		at += (uint32_t)sizeof(struct mrf_settlement)) {
 		struct mr_message_view one = *m;
 		struct mrf_settlement settlement;
-		uint64_t acked, dead;
+		uint64_t acked, dead, lost;
+		uint32_t error = model_error_of(m->headers, m->header_bytes);
 
 		memcpy(&settlement, m->payload + at, sizeof(settlement));
 		one.payload = m->payload + at;
 		one.payload_bytes = (uint32_t)sizeof(settlement);
 		bus_tick();
 		acked = bus.stats.queue_acked;
-		dead = bus.stats.queue_dead;
+		dead = all_dead();
+		lost = bus.stats.queue_errors_lost;
 		mr_queues_settle(bus.queues, s->id, &one, bus_now_ms());
-		model_settled(s->id, &settlement, bus.stats.queue_acked - acked,
-			bus.stats.queue_dead - dead);
-		count_settled(
-			&settlement, bus.stats.queue_acked - acked + bus.stats.queue_dead - dead);
+		model_settled(s->id, &settlement, bus.stats.queue_acked - acked, all_dead() - dead,
+			error, bus.stats.queue_errors_lost == lost);
+		count_settled(&settlement, bus.stats.queue_acked - acked + all_dead() - dead);
+		if (error != 0)
+			grown(m->header.target);
 		watch_all();
 	}
 }

@@ -33,6 +33,15 @@ static void hold(struct actor *a, uint64_t tag, uint32_t number)
 	a->held[a->held_count++].number = number;
 }
 
+static void nack_error(struct mr_consumer *k, uint64_t tag, bool requeue)
+{
+	static uint32_t errors;
+	char text[32];
+
+	snprintf(text, sizeof(text), "error %u", ++errors % 100000 + 1);
+	mr_nack_error(k, tag, requeue, requeue && world_chance(20) ? 1 + world_draw(200) : 0, text);
+}
+
 /* Keeps some deliveries of one key without an end. */
 static bool keep_stuck(struct actor *a, uint64_t tag, uint32_t number)
 {
@@ -60,32 +69,54 @@ static void settle(struct actor *a, struct mr_consumer *k, uint64_t tag, uint32_
 		ack(k, tag, number);
 	} else if (r < 76) {
 		hold(a, tag, number);
-	} else if (r < 84) {
+	} else if (r < 78) {
 		mr_nack(k, tag, true, 0);
+	} else if (r < 84) {
+		nack_error(k, tag, true);
 	} else if (r < 86) {
 		mr_give_back(k, tag);
 	} else if (r < 92) {
 		mr_nack(k, tag, true, 1 + world_draw(300));
 	} else if (r < 94) {
 		model_program_rejected(number);
-		mr_nack(k, tag, false, 0);
+		if (world_chance(50))
+			mr_nack(k, tag, false, 0);
+		else
+			nack_error(k, tag, false);
 		/* The rest is forgotten. */
 	}
 }
 
-static void read_dead(const struct mr_delivery *d, uint32_t number)
+/* Returns the value of a line of the bus; NULL: there is none. */
+static const char *line(const struct mr_delivery *d, const char *name, size_t *bytes)
 {
-	struct mr_header reason = {0};
+	struct mr_header h = {0};
 
+	if (!mr_headers_find(d->message.headers, d->message.header_bytes, name, &h))
+		h = (struct mr_header){0};
+	*bytes = h.value_bytes;
+	return h.value;
+}
+
+static void read_dead(const struct actor *a, const struct mr_delivery *d, uint32_t number)
+{
+	struct model_letter l = {.named = a->reads_named};
+	const char *attempts;
+	size_t bytes;
+
+	l.reason = line(d, "Millrace-Dead-Reason", &l.reason_bytes);
+	l.queue = line(d, "Millrace-Dead-Queue", &l.queue_bytes);
+	attempts = line(d, "Millrace-Dead-Count", &bytes);
+	for (size_t i = 0; i < bytes; i++)
+		l.attempts = l.attempts * 10 + (uint32_t)(attempts[i] - '0');
+	(void)line(d, "Millrace-Dead-Time", &bytes);
+	l.has_time = bytes > 0;
+	l.error = model_error_of(d->message.headers, d->message.header_bytes);
 	/* If the memory of all queues is used up there is no room for the lines; the bus counts
 	 * that. */
-	if (!mr_headers_find(
-		    d->message.headers, d->message.header_bytes, "Millrace-Dead-Reason", &reason)) {
-		if (bus.stats.queue_dead_bare == 0)
-			world_fail("a dead letter, message %u, without a reason", number);
-		reason = (struct mr_header){0};
-	}
-	model_dead(number, reason.value, reason.value_bytes);
+	if (l.reason_bytes == 0 && bus.stats.queue_dead_bare == 0)
+		world_fail("a dead letter, message %u, without a reason", number);
+	model_dead(number, &l);
 }
 
 /* Returns its number; 0: it does not count. */
@@ -100,7 +131,7 @@ static uint32_t note(struct actor *a, const struct mr_delivery *d)
 	a->handed_ns = world_now_ns();
 	world_trace("%s: is handed %u", process_name(process_now), number);
 	if (a->reads_dead)
-		read_dead(d, number);
+		read_dead(a, d, number);
 	else
 		model_handed(number, d->message.payload, d->message.payload_bytes, a->queue);
 	return number;
@@ -169,10 +200,15 @@ static struct mr_consumer *open_consumer(struct actor *a, struct mr_client *c, e
 	if (!takes_all(a) && world_chance(20))
 		options.prefetch_bytes = 1 + world_draw(8000);
 
-	snprintf(name, sizeof(name), "%s%s", model_queues[a->queue].name,
-		a->reads_dead ? ".dead" : "");
-	if (!a->reads_dead)
+	if (a->reads_named)
+		snprintf(name, sizeof(name), "letters-%u", a->queue);
+	else
+		snprintf(name, sizeof(name), "%s%s", model_queues[a->queue].name,
+			a->reads_dead ? ".dead" : "");
+	if (!a->reads_dead) {
 		options.queue = actor_queue_options(a->queue);
+		options.retry = actor_retry(a->queue);
+	}
 	if (mr_consume(c, name, &options,
 		    manner == PULLS        ? NULL
 		    : manner == CALLS_BACK ? on_delivery

@@ -2,7 +2,6 @@
 #include "tests/sim/cover.h"
 
 #include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 
 #define TEXT(id, text) [COVER_##id] = text,
@@ -13,6 +12,11 @@ static uint64_t counts[COVER_COUNT];
 void cover(enum cover verb)
 {
 	counts[verb]++;
+}
+
+void cover_many(enum cover verb, uint64_t times)
+{
+	counts[verb] += times;
 }
 
 void cover_print(void)

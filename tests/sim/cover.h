@@ -7,6 +7,8 @@
 #ifndef MILLRACE_TESTS_SIM_COVER_H
 #define MILLRACE_TESTS_SIM_COVER_H
 
+#include <stdint.h>
+
 #define COVER_VERBS(X)                                                                             \
 	X(PUSH, "push")                                                                            \
 	X(PUSH_FRAGMENTS, "push in fragments")                                                     \
@@ -38,6 +40,16 @@
 	X(DEAD_MAX_DELIVER, "dead letter: max-deliver")                                            \
 	X(DEAD_EXPIRED, "dead letter: expired")                                                    \
 	X(DEAD_FULL, "dead letter: full")                                                          \
+	X(LETTER, "dead letter, read from NAME.dead")                                              \
+	X(LETTER_NAMED, "dead letter, read from a named queue")                                    \
+	X(LETTER_ERROR, "dead letter with an error text")                                          \
+	X(LETTER_NONE, "dead letter discarded: none are kept")                                     \
+	X(LETTER_FULL, "dead letter discarded: its queue is full")                                 \
+	X(LETTER_NAME, "place of dead letters named")                                              \
+	X(LETTER_LOOP, "loop of dead letters refused")                                             \
+	X(RETRY, "back-off of the queue")                                                          \
+	X(ERROR_TEXT, "error text kept")                                                           \
+	X(EDIT_RETRY, "edit of the back-off")                                                      \
 	X(FULL_DROPPED, "oldest message dropped")                                                  \
 	X(FULL_DEAD, "oldest message dead")                                                        \
 	X(FULL_SHRINKS, "queue is above lowered limits")                                           \
@@ -51,6 +63,7 @@ enum cover { COVER_VERBS(COVER_NAME) COVER_COUNT };
 #undef COVER_NAME
 
 void cover(enum cover verb);
+void cover_many(enum cover verb, uint64_t times);
 /* Prints the count of each verb. */
 void cover_print(void);
 

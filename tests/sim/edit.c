@@ -15,6 +15,9 @@
 #include "tests/sim/world.h"
 
 #define SERVICE "upper"
+#define RETRY_OPTIONS                                                                              \
+	(MRF_QUEUE_OPTION_RETRY_MIN | MRF_QUEUE_OPTION_RETRY_MAX | MRF_QUEUE_OPTION_RETRY_FACTOR | \
+		MRF_QUEUE_OPTION_RETRY_JITTER)
 
 static const uint32_t queue_options[] = {
 	MRF_QUEUE_OPTION_POLICY,
@@ -27,6 +30,10 @@ static const uint32_t queue_options[] = {
 	MRF_QUEUE_OPTION_WHEN_EXPIRED,
 	MRF_QUEUE_OPTION_SINGLE_ACTIVE,
 	MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY,
+	MRF_QUEUE_OPTION_RETRY_MIN,
+	MRF_QUEUE_OPTION_RETRY_MAX,
+	MRF_QUEUE_OPTION_RETRY_FACTOR,
+	MRF_QUEUE_OPTION_RETRY_JITTER,
 };
 
 static const uint32_t service_options[] = {
@@ -56,6 +63,10 @@ static struct mrf_queue_options draw_values(void)
 		.single_active =
 			(uint8_t)(world_chance(30) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO),
 		.in_flight_per_key = (uint16_t)(1 + world_draw(3)),
+		.retry_min_ms = world_chance(40) ? 0 : 1 + world_draw(200),
+		.retry_max_ms = 1 + world_draw(1500),
+		.retry_factor = (uint16_t)(100 + world_draw(400)),
+		.retry_jitter = (uint8_t)world_draw(101),
 		.breaker_failures = (uint16_t)(world_chance(20) ? UINT16_MAX : 1 + world_draw(6)),
 		.breaker_reset_ms = 20 + world_draw(1500),
 		.breaker_probes = (uint16_t)(1 + world_draw(4)),
@@ -78,7 +89,9 @@ static bool same(const struct mrf_queue_options *a, const struct mrf_queue_optio
 	       a->age_max_ms == b->age_max_ms && a->ack_timeout_ms == b->ack_timeout_ms &&
 	       a->max_deliver == b->max_deliver && a->when_expired == b->when_expired &&
 	       a->single_active == b->single_active &&
-	       (a->in_flight_per_key ?: 1) == (b->in_flight_per_key ?: 1);
+	       (a->in_flight_per_key ?: 1) == (b->in_flight_per_key ?: 1) &&
+	       a->retry_min_ms == b->retry_min_ms && a->retry_max_ms == b->retry_max_ms &&
+	       a->retry_factor == b->retry_factor && a->retry_jitter == b->retry_jitter;
 }
 
 /* The bus says of the queue's options what the model says. */
@@ -124,6 +137,8 @@ static void edit_queue(unsigned i)
 	if (!may)
 		world_fail("%s: an edit of its policy was to be refused", q->name);
 	cover(COVER_EDIT);
+	if (edits & RETRY_OPTIONS)
+		cover(COVER_EDIT_RETRY);
 	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
 		cover(COVER_EDIT_IN_FLIGHT);
 	if ((edits & MRF_QUEUE_OPTION_POLICY) &&
@@ -203,6 +218,45 @@ static void edit_dead(const struct model_queue *q)
 		world_fail("%s: an edit was answered %d", name, error);
 }
 
+/* Names a place for the dead letters of a queue: none, its own, or a queue with a limit. */
+static void name_letters(unsigned i)
+{
+	struct model_queue *q = &model_queues[i];
+	uint32_t r = world_draw(100);
+	char named[16];
+	int error;
+
+	snprintf(named, sizeof(named), "letters-%u", i);
+	error = bus_name_letters(q->name, r < 20 ? "none" : r < 50 ? "default" : named);
+	if (error == -ENOENT)
+		return;
+	if (error != 0)
+		world_fail(
+			"%s: its dead letters cannot go elsewhere: %s", q->name, strerror(-error));
+	q->letters |= r < 20 ? LETTERS_NONE : r < 50 ? LETTERS_DEFAULT : q->letters_kind;
+	q->letters_named = r >= 50;
+	q->edited |= MRF_QUEUE_OPTION_DEAD_LETTER;
+	cover(COVER_LETTER_NAME);
+}
+
+/* Dead letters must not come back to their queue. */
+static void name_loop(unsigned i)
+{
+	const struct model_queue *q = &model_queues[i];
+	int error = bus_name_letters(q->name, q->name), other = error;
+	char named[16];
+
+	snprintf(named, sizeof(named), "letters-%u", i);
+	if (q->letters_named)
+		other = bus_name_letters(named, q->name);
+	if (error == -ENOENT)
+		return;
+	if (error != -EINVAL || other != -EINVAL)
+		world_fail(
+			"%s: a loop of dead letters was answered %d and %d", q->name, error, other);
+	cover(COVER_LETTER_LOOP);
+}
+
 void edit_some(void)
 {
 	unsigned i = world_draw(model_queues_count);
@@ -211,7 +265,11 @@ void edit_some(void)
 	if (world_now_ns() < bus.frozen_until_ns)
 		return;
 	bus_tick();
-	if (r < 75)
+	if (r < 10)
+		name_letters(i);
+	else if (r < 13)
+		name_loop(i);
+	else if (r < 75)
 		edit_queue(i);
 	else if (r < 87)
 		edit_service();

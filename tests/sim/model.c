@@ -39,6 +39,7 @@ void model_open(void)
 	places = model_sends = 0;
 	model_time_open();
 	model_keys_open();
+	model_letters_open();
 }
 
 void model_named(const char *name, size_t bytes, uint32_t number)
@@ -206,31 +207,29 @@ bool model_too_old(const struct message *m, uint64_t now_ms, uint64_t slack_ms)
 	return most != 0 && now_ms >= m->taken_ms + most + slack_ms;
 }
 
-void model_dead(uint32_t number, const char *reason, size_t bytes)
+void model_dead(uint32_t number, const struct model_letter *l)
 {
 	struct message *m = known(number);
 	bool too_often = m->handed >= m->deliver_least;
 	bool too_old =
 		m->was_too_old || model_too_old(m, bus_queues_ms(), 0) || model_time_may_letter(m);
+	size_t bytes = l->reason_bytes;
 
 	m->dead_read++;
-	cover(bytes == 8      ? COVER_DEAD_REJECTED
-		: bytes == 11 ? COVER_DEAD_MAX_DELIVER
-		: bytes == 4  ? COVER_DEAD_FULL
-			      : COVER_DEAD_EXPIRED);
 	world_trace("%s: %u is read as a dead letter: %.*s", model_queue_with(m)->name, number,
-		(int)bytes, reason);
+		(int)bytes, l->reason);
+	model_letter_check(m, l);
 	if (bytes == 0)
 		model_check(m->program_rejected || too_often || too_old || model_full_may_letter(m),
 			m, "dead for no reason");
-	else if (bytes == 8 && memcmp(reason, "rejected", 8) == 0)
+	else if (bytes == 8 && memcmp(l->reason, "rejected", 8) == 0)
 		model_check(m->program_rejected, m, "dead as rejected, and nobody rejected it");
-	else if (bytes == 11 && memcmp(reason, "max-deliver", 11) == 0)
+	else if (bytes == 11 && memcmp(l->reason, "max-deliver", 11) == 0)
 		model_check(too_often, m,
 			"dead as delivered too often, and programs have not seen it so often");
-	else if (bytes == 4 && memcmp(reason, "full", 4) == 0)
+	else if (bytes == 4 && memcmp(l->reason, "full", 4) == 0)
 		model_check(model_full_may_letter(m), m, "dead as it made room, and was not to");
-	else if (bytes == 7 && memcmp(reason, "expired", 7) == 0)
+	else if (bytes == 7 && memcmp(l->reason, "expired", 7) == 0)
 		model_check(too_old, m, "dead as expired, before its time");
 	else
 		model_check(false, m, "dead for a reason that does not hold");
@@ -254,8 +253,12 @@ bool model_surely_ready(const struct message *m, uint64_t now_ms)
 		return false;
 	switch (m->state) {
 	case READY:
-	case PUT_OFF: return now_ms >= m->since_ms + SLACK_MS;
-	case OUT: return bus_session_of(m->session) != NULL && model_timed_out(m, now_ms, SLACK_MS);
+	case PUT_OFF: return now_ms >= m->since_ms + m->late_ms + SLACK_MS;
+	case OUT:
+		/* A failed attempt is put off, and nobody knows which deliveries count as one. */
+		if (model_queue_with(m)->holds.retry_min_ms != 0)
+			return false;
+		return bus_session_of(m->session) != NULL && model_timed_out(m, now_ms, SLACK_MS);
 	default: return false;
 	}
 }
@@ -394,6 +397,8 @@ void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t t
 	m->subscription = target;
 	m->sent_order = m->delivered_as = ++model_sends;
 	m->renewed = false;
+	m->late_ms = 0;
+	model_error_check(m, model_error_of(plan->body, plan->sections >> 16));
 	m->deliver_least = model_queue_with(m)->holds.max_deliver;
 	m->sends++;
 }
@@ -429,6 +434,8 @@ void model_taken(uint32_t number)
 	m->number = model_queue_with(m)->number;
 	m->state = READY;
 	m->place = ++places;
+	m->fails = m->late_ms = m->error = 0;
+	m->error_unsure = false;
 	m->taken_ms = m->since_ms = bus_queues_ms();
 	if (model_has_delay(m)) {
 		m->state = PUT_OFF;
@@ -543,9 +550,21 @@ static void perhaps_up_to(uint64_t session, const struct mrf_settlement *s)
 static void given_back(struct message *m, const struct mrf_settlement *s, uint64_t dead)
 {
 	m->state = dead > 0 ? DEAD : s->delay_ms > 0 ? PUT_OFF : READY;
+	m->since_ms = bus_queues_ms() + s->delay_ms;
+	m->late_ms = 0;
+	if (s->verb == MRF_SETTLE_VERB_REQUEUE)
+		model_retry_failed(m, s->delay_ms);
 	if (m->state == PUT_OFF && m->key != 0)
 		cover(COVER_NACK_DELAY_KEY);
-	m->since_ms = bus_queues_ms() + s->delay_ms;
+}
+
+/* The delivery was not worked on. If its time-out was over before, it is put off by a back-off. */
+static void comes_back(struct message *m)
+{
+	bool late = model_timed_out(m, bus_queues_ms(), 0);
+
+	m->state = late && model_queue_with(m)->holds.retry_min_ms != 0 ? DOUBT : READY;
+	m->since_ms = bus_queues_ms();
 }
 
 /* All deliveries of the consumer come back. */
@@ -565,18 +584,30 @@ static void left(const struct message *of)
 			continue;
 		}
 		world_trace("%s: %u comes back", model_queue_with(m)->name, i);
-		m->state = READY;
-		m->since_ms = bus_queues_ms();
+		comes_back(m);
 	}
 }
 
-void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead)
+/* A text for a message that the bus may have taken back before is in doubt. */
+static void error_in_doubt(uint64_t session, uint64_t tag, uint32_t error)
+{
+	for (uint32_t i = 1; i < messages_count && error != 0; i++)
+		if (messages[i].session == session && messages[i].tag == tag)
+			model_error_kept(&messages[i], error, false);
+}
+
+void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead,
+	uint32_t error, bool kept)
 {
 	struct message *m;
 
 	model_time_pass();
 	model_time_settled(session, s->tag, acked + dead);
 	m = by_tag(session, s->tag);
+	if (m == NULL || in_doubt(m) || model_timed_out(m, bus_queues_ms(), 0))
+		error_in_doubt(session, s->tag, error);
+	else
+		model_error_kept(m, error, kept);
 	if (m != NULL)
 		world_trace("%s: %u is settled by session %u, verb %u, delay %u ms",
 			model_queue_with(m)->name, number_of(m), mr_session_slot(session), s->verb,
@@ -594,9 +625,10 @@ void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t ac
 		break;
 	case MRF_SETTLE_VERB_ACK_UP_TO: acked_up_to(m, acked); break;
 	case MRF_SETTLE_VERB_REJECT:
-		model_check(dead == 1 || in_doubt(m), m, "it was rejected, and is not dead");
-		if (dead == 1)
-			m->state = DEAD;
+		model_check(dead == 1 || in_doubt(m) || model_letters_wait(m->queue), m,
+			"it was rejected, and is not dead");
+		m->fails += dead == 1;
+		m->state = dead == 1 ? DEAD : DOUBT;
 		break;
 	case MRF_SETTLE_VERB_LEAVE: left(m); break;
 	case MRF_SETTLE_VERB_RETURNED:
@@ -624,8 +656,7 @@ void model_cancelled(uint64_t session, uint32_t subscription)
 
 		if (m->state != OUT || m->session != session || m->subscription != subscription)
 			continue;
-		m->state = READY;
-		m->since_ms = bus_queues_ms();
+		comes_back(m);
 	}
 }
 
@@ -654,7 +685,8 @@ static void check_end(const struct message *m)
 		return;
 	if (!model_queue_with(m)->exactly_once) {
 		model_check(!m->accepted || m->program_acked || m->dead_read > 0 ||
-				    model_time_may_discard(m) || model_full_may_discard(m),
+				    model_time_may_discard(m) || model_full_may_discard(m) ||
+				    model_letter_missing(m),
 			m, "accepted, and in the end neither done nor dead");
 		return;
 	}
@@ -666,9 +698,15 @@ static void check_end(const struct message *m)
 		break;
 	case ENDED: model_time_check_end(m); break;
 	case DISPLACED: model_check(m->dead_read == 0, m, "it made room, and is dead"); break;
-	case DEAD: model_check(m->dead_read == 1, m, "dead, and not among the dead letters"); break;
+	case DEAD:
+		model_check(m->dead_read == 1 || model_letter_missing(m), m,
+			"dead, and not among the dead letters");
+		break;
 	case NONE: model_check(false, m, "accepted, and never taken"); break;
-	default: model_check(m->dead_read == 1 || m->program_acked || m->may_leave, m, "lost");
+	default:
+		model_check(m->dead_read == 1 || m->program_acked || m->may_leave ||
+				    model_letter_missing(m),
+			m, "lost");
 	}
 }
 

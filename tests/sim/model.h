@@ -34,6 +34,15 @@
 #define MODEL_KEYS_MAX     (MODEL_KEYS + 4u)
 #define MODEL_KEY_STUCK    1u /* some consumers never settle it */
 
+/* Places of dead letters, as bits. */
+enum model_letters {
+	LETTERS_DEFAULT = 1,
+	LETTERS_NONE = 2,
+	LETTERS_WAIT = 4,   /* a queue with a limit, which waits */
+	LETTERS_REFUSE = 8, /* that discards more */
+	LETTERS_DROP = 16,  /* that makes room by the oldest */
+};
+
 struct model_queue {
 	char name[32];
 	struct mrf_queue_options asked; /* by the programs, always */
@@ -42,6 +51,9 @@ struct model_queue {
 	uint64_t single_since; /* number of the first delivery that single_active holds for */
 	uint32_t expirations;  /* 1 << enum mrf_queue_expired: those that ever held */
 	uint32_t fulls;        /* 1 << enum mrf_queue_full, likewise */
+	uint32_t letters;      /* those that ever held */
+	enum model_letters letters_kind; /* the named one's */
+	bool letters_named;
 	bool exactly_once;
 	bool times;      /* some messages have a time to live */
 	bool delays;     /* some messages are delivered later */
@@ -93,8 +105,25 @@ void model_outcome(uint32_t number, int error);
 void model_handed(uint32_t number, const void *body, size_t bytes, unsigned queue);
 void model_program_acked(uint32_t number);
 void model_program_rejected(uint32_t number);
+/* A dead letter, from its lines. */
+struct model_letter {
+	const char *reason;
+	size_t reason_bytes;
+	const char *queue;
+	size_t queue_bytes;
+	uint32_t attempts;
+	uint32_t error; /* number in the error text; 0: none */
+	bool has_time;
+	bool named; /* from a place that was named for it */
+};
 /* A dead letter was read. */
-void model_dead(uint32_t number, const char *reason, size_t reason_bytes);
+void model_dead(uint32_t number, const struct model_letter *l);
+/* Returns the number in the error text of a header block; 0: it has none. */
+uint32_t model_error_of(const void *block, size_t bytes);
+/* True if dead letters of the queue may wait in it. */
+bool model_letters_wait(unsigned queue);
+/* At the end: so many dead letters were discarded. */
+void model_letters_finish(uint64_t lost);
 
 /* The bus calls these. A queue was opened by its name. */
 void model_named(const char *name, size_t bytes, uint32_t number);
@@ -102,7 +131,9 @@ void model_named(const char *name, size_t bytes, uint32_t number);
 void model_began(uint32_t number);
 void model_taken(uint32_t number);
 void model_sent(uint64_t session, const struct mr_message_plan *plan, uint32_t target);
-void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead);
+/* `error`: the number in its error text; `kept`: the bus has kept that. */
+void model_settled(uint64_t session, const struct mrf_settlement *s, uint64_t acked, uint64_t dead,
+	uint32_t error, bool kept);
 void model_cancelled(uint64_t session, uint32_t subscription);
 /* The options named in `edits` were set to those of *values. */
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values);

@@ -23,7 +23,7 @@ static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
 	if (m->state != OUT || bus_session_of(m->session) == NULL)
 		return;
 	if (model_timed_out(m, now_ms, SLACK_MS)) {
-		m->state = READY;
+		m->state = model_queue_with(m)->holds.retry_min_ms != 0 ? DOUBT : READY;
 		m->since_ms = now_ms;
 	} else if (model_timed_out(m, now_ms, 0)) {
 		m->state = DOUBT;
@@ -70,6 +70,14 @@ void model_options_set(
 		o->single_active = values->single_active;
 	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
 		o->in_flight_per_key = values->in_flight_per_key;
+	if (edits & MRF_QUEUE_OPTION_RETRY_MIN)
+		o->retry_min_ms = values->retry_min_ms;
+	if (edits & MRF_QUEUE_OPTION_RETRY_MAX)
+		o->retry_max_ms = values->retry_max_ms;
+	if (edits & MRF_QUEUE_OPTION_RETRY_FACTOR)
+		o->retry_factor = values->retry_factor;
+	if (edits & MRF_QUEUE_OPTION_RETRY_JITTER)
+		o->retry_jitter = values->retry_jitter;
 }
 
 void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options *values)

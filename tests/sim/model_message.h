@@ -5,6 +5,8 @@
  *   model_edit.c  options that are edited
  *   model_full.c  messages that make room
  *   model_key.c   keys
+ *   model_letter.c  dead letters
+ *   model_retry.c   failed attempts
  *   model_time.c  times to live
  *
  * Units     Milliseconds of the queues' clock.
@@ -73,9 +75,14 @@ struct message {
 	/* its key; 0: none */
 	unsigned key_given;
 	enum key_how key_how;
-	unsigned key;   /* with the policy key-shared */
-	bool may_leave; /* to make room, or it has done so */
-	bool displaced; /* surely */
+	unsigned key; /* with the policy key-shared */
+	/* its attempts and dead letters */
+	uint32_t fails;    /* attempts that surely failed: nacks */
+	uint32_t late_ms;  /* put off: by so much longer, perhaps */
+	uint32_t error;    /* number in its error text; 0: none */
+	bool error_unsure; /* a later one may have been kept */
+	bool may_leave;    /* to make room, or it has done so */
+	bool displaced;    /* surely */
 	/* its delay */
 	uint32_t delay_ms;
 	uint64_t at_ms;  /* Unix time */
@@ -146,6 +153,17 @@ void model_keys_edited(unsigned queue, uint32_t edits, const struct mrf_queue_op
 /* True if it may be dead, or discarded, because it made room. */
 bool model_full_may_letter(const struct message *m);
 bool model_full_may_discard(const struct message *m);
+
+/* An attempt surely failed, by a nack with this delay: sets the back-off of the queue. */
+void model_retry_failed(struct message *m, uint32_t own_delay_ms);
+/* A settlement had an error text; `sure`: the bus has kept it. */
+void model_error_kept(struct message *m, uint32_t error, bool sure);
+void model_error_check(const struct message *m, uint32_t error);
+
+void model_letters_open(void);
+void model_letter_check(const struct message *m, const struct model_letter *l);
+/* True if its dead letter may have been discarded; it is counted. */
+bool model_letter_missing(const struct message *m);
 
 void model_time_open(void);
 /* The queue took the message, or a copy of it. */

@@ -147,5 +147,6 @@ void model_time_check_end(const struct message *m)
 	if (m->ending == ENDING_DISCARDED)
 		model_check(m->dead_read == 0, m, "its time is over, it was to be discarded");
 	else if (m->ending == ENDING_DEAD)
-		model_check(m->dead_read == 1, m, "its time is over, and it is no dead letter");
+		model_check(m->dead_read == 1 || model_letter_missing(m), m,
+			"its time is over, and it is no dead letter");
 }

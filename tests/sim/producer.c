@@ -46,7 +46,8 @@ static struct mr_queue *open_queue(struct actor *a, struct mr_client *c)
 		.queue = actor_queue_options(a->queue),
 		.on_outcome = on_outcome,
 		.arg = a,
-		.key_from = actor_key_from(a->queue)};
+		.key_from = actor_key_from(a->queue),
+		.retry = actor_retry(a->queue)};
 	struct mr_queue *q = NULL;
 
 	snprintf(name, sizeof(name), "publisher-%u", a->index);

@@ -14,7 +14,7 @@
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
-#define ACTORS_MAX 48u
+#define ACTORS_MAX 64u
 #define END_NS     (600 * WORLD_S) /* every program has ended long before */
 #define BREAKER_MS 500u
 
@@ -87,10 +87,33 @@ static void make_queue(unsigned i)
 		world_chance(50) ? MRF_QUEUE_EXPIRED_DISCARD : MRF_QUEUE_EXPIRED_DEAD_LETTER;
 	q->asked.single_active = world_chance(15) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO;
 	q->expirations = 1u << q->asked.when_expired;
+	if (world_chance(40)) {
+		q->asked.retry_min_ms = 1 + world_draw(150);
+		q->asked.retry_max_ms = 100 + world_draw(1000);
+		q->asked.retry_factor = (uint16_t)(100 + world_draw(300));
+		q->asked.retry_jitter = (uint8_t)(1 + world_draw(100));
+	}
 	q->times = world_chance(50);
 	q->delays = world_chance(50);
 	q->exactly_once = !world_chance(25);
 	q->holds = q->asked;
+}
+
+/* Makes the queue that an operator may name for the dead letters of another. */
+static void make_letters(unsigned i)
+{
+	static const enum model_letters kinds[] = {LETTERS_WAIT, LETTERS_REFUSE, LETTERS_DROP};
+	unsigned kind = world_draw(MR_ARRAY_COUNT(kinds));
+	const struct mrf_queue_options options = {
+		.when_full = (uint8_t)(MRF_QUEUE_FULL_WAIT + kind),
+		.messages_max = 3 + world_draw(world_chance(50) ? 20 : 1000),
+	};
+	char name[16];
+
+	model_queues[i].letters_kind = kinds[kind];
+	snprintf(name, sizeof(name), "letters-%u", i);
+	if (bus_make(name, &options) != 0)
+		world_fail("%s cannot be made", name);
 }
 
 static void make_queues(void)
@@ -282,7 +305,7 @@ static void play(void)
 
 static void settle(void)
 {
-	struct actor *drains[MODEL_QUEUES_MAX], *dead[MODEL_QUEUES_MAX];
+	struct actor *drains[MODEL_QUEUES_MAX], *dead[MODEL_QUEUES_MAX], *named[MODEL_QUEUES_MAX];
 
 	world_trace("all are to end");
 	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
@@ -298,31 +321,39 @@ static void settle(void)
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i] = add(ACTOR_CONSUMER, i);
 		dead[i] = add(ACTOR_CONSUMER, i);
-		dead[i]->reads_dead = true;
+		named[i] = add(ACTOR_CONSUMER, i);
+		dead[i]->reads_dead = named[i]->reads_dead = named[i]->reads_named = true;
 	}
 	for (unsigned i = 0; i < run.actors_count; i++)
 		run.actors[i].stop = true;
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i]->drains = true;
-		drains[i]->stop = dead[i]->stop = false;
+		drains[i]->stop = dead[i]->stop = named[i]->stop = false;
 	}
 	until_ended(ACTOR_PRODUCER, "settle");
 	until_ended(ACTOR_PUBLISHER, "settle");
 	for (unsigned i = 0; i < model_queues_count; i++)
-		drains[i]->stop = dead[i]->stop = true;
+		drains[i]->stop = dead[i]->stop = named[i]->stop = true;
 	until_all_ended("settle");
+}
+
+static void read_all(unsigned i, bool dead, bool named)
+{
+	struct actor *a = add(ACTOR_CONSUMER, i);
+
+	a->drains = !dead && !named;
+	/* Nothing more arrives. */
+	a->stop = true;
+	a->reads_dead = dead || named;
+	a->reads_named = named;
 }
 
 static void drain(bool dead)
 {
 	world_trace("%s are read", dead ? "dead letters" : "queues");
 	for (unsigned i = 0; i < model_queues_count; i++) {
-		struct actor *a = add(ACTOR_CONSUMER, i);
-
-		a->drains = !dead;
-		/* Nothing more arrives. */
-		a->stop = true;
-		a->reads_dead = dead;
+		read_all(i, dead, false);
+		read_all(i, false, true);
 	}
 	until_all_ended("drain");
 }
@@ -425,6 +456,8 @@ static void open_run(uint64_t seed)
 	net_open(&run.net);
 	bus_open(&s);
 	make_queues();
+	for (unsigned i = 0; i < model_queues_count; i++)
+		make_letters(i);
 	add_all();
 	world_trace("seed %" PRIu64 ": %u queues, %u programs", seed, model_queues_count,
 		run.actors_count);
@@ -457,6 +490,7 @@ void program_run(uint64_t seed)
 		check_empty(model_queues[i].name);
 	recover();
 	model_finish();
+	model_letters_finish(bus_letters_lost());
 	close_run();
 	program_counts.runs++;
 }

@@ -182,7 +182,7 @@ static void check_depth(unsigned i, const struct mr_queue *queue)
 {
 	uint64_t depth = mr_queue_depth(queue), live;
 
-	if (!model_queues[i].exactly_once || !bus.store_is_large ||
+	if (!model_queues[i].exactly_once || !bus.store_is_large || model_letters_wait(i) ||
 		bus_queues_ms() < watched[i].counted_ms + COUNT_MS)
 		return;
 	watched[i].counted_ms = bus_queues_ms();
