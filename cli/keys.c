@@ -28,7 +28,7 @@ struct top {
 };
 
 static const struct mr_cli_column columns[] = {
-	{"KEY", "key", .least = 24},
+	{"KEY", "key", .least = 24, .identifies = true},
 	{NULL, "number"},
 	{"READY", "ready", .right = true, .unit = MR_CLI_UNIT_COUNT},
 	{"UNSETTLED", "unsettled", .right = true, .rank = 1, .unit = MR_CLI_UNIT_COUNT},

@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli/distinct.h"
 #include "lib/base/compiler.h"
 
 #define GAP         2u /* blanks between two columns */
@@ -19,8 +21,13 @@ static const char plain[] = "\033[0m";
 struct place {
 	size_t column;
 	size_t width;
-	bool text; /* has texts, which can be cut */
+	size_t wanted; /* width of its longest text */
+	bool text;     /* has texts, which can be cut */
 	char title[TITLE_BYTES];
+	size_t apart;                     /* least width that tells the texts apart; 0: any */
+	char **texts;                     /* one for each row, or NULL */
+	struct mr_cli_distinct *distinct; /* made from texts */
+	char **cut;                       /* the texts as they are printed; NULL: put() cuts them */
 };
 
 struct layout {
@@ -96,7 +103,36 @@ static void measure(struct layout *l)
 			p->width = width > p->width ? width : p->width;
 			p->text |= type == MR_CLI_CELL_TEXT || type == MR_CLI_CELL_LIST;
 		}
+		p->wanted = p->width;
 	}
+}
+
+static void compare_texts(struct layout *l, struct place *p)
+{
+	char text[MR_CLI_CELL_BYTES_MAX];
+
+	if (p->distinct)
+		return;
+	p->texts = mr_cli_must(calloc(l->to - l->from + 1, sizeof(*p->texts)));
+	for (size_t row = l->from; row < l->to; row++) {
+		show(l, p, row, text);
+		p->texts[row - l->from] = mr_cli_must(strdup(text));
+	}
+	p->distinct = mr_cli_distinct_new(p->texts, l->to - l->from);
+}
+
+static void free_texts(const struct layout *l, char **texts)
+{
+	for (size_t i = 0; texts && i < l->to - l->from; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void free_place(const struct layout *l, struct place *p)
+{
+	mr_cli_distinct_free(p->distinct);
+	free_texts(l, p->texts);
+	free_texts(l, p->cut);
 }
 
 /* Returns the least width of a column before others are dropped for it. */
@@ -104,6 +140,7 @@ static size_t least(const struct layout *l, const struct place *p)
 {
 	size_t least = column_of(l, p)->least, title = mr_cli_width(p->title);
 
+	least = p->apart > least && least > 0 ? p->apart : least;
 	if (least == 0 || !p->text || least > p->width)
 		return p->width;
 	if (!l->look->no_headers && title > least)
@@ -120,19 +157,46 @@ static size_t total(const struct layout *l, bool at_least)
 	return sum;
 }
 
-/* Removes the column with the highest rank, of equals the last. False if all must stay. */
-static bool drop(struct layout *l)
+static bool is_wrong(
+	const struct mr_cli_column *column, const struct mr_cli_cell *cell, const char *shown)
+{
+	if (cell->type == MR_CLI_CELL_NONE)
+		return false;
+	if (column->good)
+		return strcmp(shown, column->good) != 0;
+	return column->alarm && (cell->count > 0 || cell->real > 0);
+}
+
+/* True for a column that would be red where something is wrong, and nothing is. */
+static bool is_quiet(const struct layout *l, const struct place *p)
+{
+	const struct mr_cli_column *c = column_of(l, p);
+	char text[MR_CLI_CELL_BYTES_MAX];
+
+	for (size_t row = l->from; row < l->to; row++) {
+		show(l, p, row, text);
+		if (is_wrong(c, cell_of(l, p, row), text))
+			return false;
+	}
+	return c->alarm || c->good;
+}
+
+/* Removes the column with the highest rank, of equals the last, among all or the quiet ones. False
+ * if all must stay. */
+static bool drop(struct layout *l, bool quiet)
 {
 	struct place *worst = NULL;
 
 	for (struct place *p = l->places; p < l->places + l->count; p++) {
 		uint8_t rank = column_of(l, p)->rank;
 
-		if (rank > 0 && (!worst || rank >= column_of(l, worst)->rank))
+		if (rank > 0 && (!worst || rank >= column_of(l, worst)->rank) &&
+			(!quiet || is_quiet(l, p)))
 			worst = p;
 	}
 	if (!worst)
 		return false;
+	free_place(l, worst);
 	l->count--;
 	memmove(worst, worst + 1, (size_t)(l->places + l->count - worst) * sizeof(*worst));
 	return true;
@@ -154,6 +218,50 @@ static bool cut_one(struct layout *l, bool below_least)
 	return widest != NULL;
 }
 
+static bool identifies(const struct layout *l, const struct place *p)
+{
+	return p->text && column_of(l, p)->identifies;
+}
+
+/* True if a text that tells rows apart would be cut. */
+static bool cuts_names(const struct layout *l)
+{
+	bool any = false;
+
+	for (const struct place *p = l->places; p < l->places + l->count; p++)
+		any |= identifies(l, p);
+	return any && total(l, false) > l->look->width;
+}
+
+/* Drops columns until the others have their least widths, and columns without news for the names
+ * of the rows. */
+static void drop_columns(struct layout *l)
+{
+	for (struct place *p = l->places; p < l->places + l->count; p++) {
+		if (identifies(l, p)) {
+			compare_texts(l, p);
+			p->apart = mr_cli_distinct_width(p->distinct);
+		}
+	}
+	while (total(l, true) > l->look->width && drop(l, false))
+		continue;
+	while (cuts_names(l) && drop(l, true))
+		continue;
+}
+
+/* Cuts the texts of columns that are too narrow for them, so that different ones stay different. */
+static void cut_texts(struct layout *l)
+{
+	for (struct place *p = l->places; p < l->places + l->count; p++) {
+		if (!p->text || p->width >= p->wanted ||
+			column_of(l, p)->elision != MR_CLI_ELIDE_MIDDLE)
+			continue;
+		compare_texts(l, p);
+		p->cut = mr_cli_must(calloc(l->to - l->from + 1, sizeof(*p->cut)));
+		mr_cli_distinct_cut(p->distinct, p->width, p->cut);
+	}
+}
+
 static size_t fit(struct layout *l)
 {
 	size_t width = l->look->width, chosen = l->count;
@@ -163,12 +271,13 @@ static size_t fit(struct layout *l)
 		return 0;
 	l->compact = true;
 	measure(l);
-	while (!l->look->only && total(l, true) > width && drop(l))
-		continue;
+	if (!l->look->only)
+		drop_columns(l);
 	while (total(l, false) > width && cut_one(l, false))
 		continue;
 	while (total(l, false) > width && cut_one(l, true))
 		continue;
+	cut_texts(l);
 	return chosen - l->count;
 }
 
@@ -190,16 +299,6 @@ static void put(const struct layout *l, const struct place *p, const char *text,
 		fprintf(out, "%*s", (int)pad, "");
 	fprintf(out, "%s%s%s", colour ? colour : "", shown, colour ? plain : "");
 	fprintf(out, "%*s", (int)((c->right || last ? 0 : pad) + gap), "");
-}
-
-static bool is_wrong(
-	const struct mr_cli_column *column, const struct mr_cli_cell *cell, const char *shown)
-{
-	if (cell->type == MR_CLI_CELL_NONE)
-		return false;
-	if (column->good)
-		return strcmp(shown, column->good) != 0;
-	return column->alarm && (cell->count > 0 || cell->real > 0);
 }
 
 static void print_titles(const struct layout *l, FILE *out)
@@ -224,7 +323,7 @@ static void print_row(const struct layout *l, size_t row, FILE *out)
 
 		show(l, p, row, text);
 		wrong = l->look->colour && is_wrong(column_of(l, p), cell_of(l, p, row), text);
-		put(l, p, text, wrong ? red : NULL, &room, out);
+		put(l, p, p->cut ? p->cut[row - l->from] : text, wrong ? red : NULL, &room, out);
 	}
 	fputc('\n', out);
 }
@@ -242,5 +341,7 @@ size_t mr_cli_layout_print(const struct mr_cli_table *t, const struct mr_cli_loo
 		print_titles(&l, out);
 	for (size_t row = from; row < to; row++)
 		print_row(&l, row, out);
+	for (size_t i = 0; i < l.count; i++)
+		free_place(&l, &l.places[i]);
 	return dropped;
 }

@@ -2,7 +2,9 @@
 /* layout: prints a table as aligned columns, in the width of a terminal.
  *
  * Where the room is short, counts are shortened first, then columns are dropped by rank, then texts
- * are cut. No line is wider than the terminal.
+ * are cut. Columns that tell of something wrong go before the names of rows are cut, if nothing is
+ * wrong. Different texts of a column stay different (distinct.h). No line is wider than the
+ * terminal.
  *
  * Threads   Any.
  * Errors    None.

@@ -11,7 +11,7 @@
 
 /* The columns of the screen, and those for JSON that are no statistics. */
 static const struct mr_cli_column own[] = {
-	{"PORT", "name", .least = 8},
+	{"PORT", "name", .least = 8, .identifies = true},
 	{"DRIVER", "driver", .rank = 7},
 	{"DEVICE", "device", .rank = 4, .least = 8},
 	{"LINK", "link", .good = "up"},

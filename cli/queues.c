@@ -283,6 +283,7 @@ static void choose_columns(
 			.right = !c->left,
 			.rank = c->rank,
 			.least = strcmp(c->key, "name") == 0 ? 24 : 0,
+			.identifies = strcmp(c->key, "name") == 0,
 			.unit = c->unit,
 			.alarm = c->alarm,
 			.good = c->good,

@@ -21,7 +21,7 @@ struct settings {
 };
 
 static const struct mr_cli_column subscription_columns[] = {
-	{"PATTERN", "pattern", .least = 24},
+	{"PATTERN", "pattern", .least = 24, .identifies = true},
 	{"KIND", "kind", .rank = 5},
 	{"GROUP", "group", .rank = 2, .least = 8},
 	{"QUEUE", "queue", .rank = 6, .least = 8},
@@ -34,7 +34,7 @@ static const struct mr_cli_column subscription_columns[] = {
 };
 
 static const struct mr_cli_column pattern_columns[] = {
-	{"PATTERN", "pattern", .least = 24},
+	{"PATTERN", "pattern", .least = 24, .identifies = true},
 	{"KIND", "kind", .rank = 3},
 	{"SUBSCRIPTIONS", "subscriptions", .right = true, .unit = MR_CLI_UNIT_COUNT},
 	{"GROUPS", "groups", .right = true, .rank = 2},

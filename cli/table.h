@@ -31,6 +31,7 @@ struct mr_cli_column {
 	/* A text may be cut to this width. 0: it is not cut as long as columns can be dropped. */
 	uint8_t least;
 	enum mr_cli_elision elision;
+	bool identifies; /* its texts tell the rows apart, and get the room for that */
 	enum mr_cli_unit unit;
 	bool alarm;       /* a number above 0 is wrong */
 	const char *good; /* any other text is wrong; NULL: none is */

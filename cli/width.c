@@ -7,6 +7,8 @@
 #include "lib/base/compiler.h"
 #include "lib/base/text.h"
 
+#define UTF8_BYTES_MAX 4u
+
 struct range {
 	uint32_t first, last;
 };
@@ -151,6 +153,19 @@ size_t mr_cli_width(const char *text)
 	for (size_t at = 0, taken; at < bytes; at += taken)
 		width += width_at(text + at, bytes - at, &taken);
 	return width;
+}
+
+size_t mr_cli_width_first(const char *text, size_t *width)
+{
+	size_t at = 0, taken;
+
+	*width = 0;
+	if (*text != '\0')
+		*width = width_at(text, strnlen(text, UTF8_BYTES_MAX), &at);
+	while (text[at] != '\0' &&
+		width_at(text + at, strnlen(text + at, UTF8_BYTES_MAX), &taken) == 0)
+		at += taken;
+	return at;
 }
 
 /* Returns the bytes of the longest beginning that fits; *used gets its columns. */

@@ -21,6 +21,10 @@ enum mr_cli_elision {
 /* Returns the columns of a text. */
 size_t mr_cli_width(const char *text);
 
+/* Returns the bytes of the first character of a text with its marks; 0 at the end. *width gets its
+ * columns. */
+size_t mr_cli_width_first(const char *text, size_t *width);
+
 /* Copies a text, cut to at most `width` columns; an ellipsis takes the place of the rest. Cuts at
  * whole characters with their marks. Returns the columns of the result. */
 size_t mr_cli_elide(

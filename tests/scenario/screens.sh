@@ -78,7 +78,7 @@ for size in 80x24 200x60; do
 		patterns|^PATTERN .*SUBSCRIPTIONS .*CLIENTS|subjects --patterns
 		sessions|^SESSION .*NAME .*PEER .*LOST .*MISSED|sessions
 		slow|^SESSION .*STATE .*FOR|sessions --slow
-		queues|^QUEUE .*READY .*OUT .*OLDEST .*CONSUMERS .*DEAD|queues
+		queues|^QUEUE .*READY .*OUT .*OLDEST .*CONSUMERS|queues
 		services|^SERVICE .*CIRCUIT +WAITING .*WORKERS|services
 		workers|^ *WORKER .*STATE +BUSY% .*DROPPED|workers
 		ports|^PORT .*LINK .*RX .*TX|ports
@@ -90,6 +90,14 @@ done
 expect_equal "rows of clients" "$(grep -c '^0x' "$screens/clients-80x24.txt")" \
 	"$("$millrace" clients --json | jq length)"
 expect_equal "rows of queues" "$(grep -c '^jobs' "$screens/queues-80x24.txt")" 300
+names_of() { sed -n 's/^\(jobs[^ ]*\) .*/\1/p' "$1"; }
+for size in 80x24 200x60; do
+	expect_equal "names of queues at $size that look like others" \
+		"$(names_of "$screens/queues-$size.txt" | sort | uniq -d | wc -l)" 0
+done
+terminal_start 40x24 "'$millrace' queues"
+wait_for "queues at 40 columns" ended
+expect_equal "different names of queues at 40 columns" "$(names_of "$dir/now" | sort -u | wc -l)" 300
 expect_match "what is not there is said" "$(tail -n 1 "$screens/clients-80x24.txt")" '^[0-9]+ more columns: --wide'
 expect_match "wide columns are there at 200" "$(head -n 1 "$screens/clients-200x60.txt")" 'USER .*ADDRESS .*PID'
 expect_match "the busiest is first" "$(sed -n 2p "$screens/clients-80x24.txt")" 'Lager|worker|billing|注文|lève'

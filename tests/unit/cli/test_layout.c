@@ -149,6 +149,51 @@ static void what_is_wrong_is_red(void **state)
 		"\033[31mdown\033[0m      0\n");
 }
 
+/* Prints two queues whose names differ in the middle, in 30 columns. */
+static void assert_names_printed(uint64_t lost, const char *expected)
+{
+	static const struct mr_cli_column names[] = {
+		{"QUEUE", "name", .least = 6, .identifies = true},
+		{"READY", "ready", .right = true},
+		{"LOST", "lost", .right = true, .rank = 1, .alarm = true},
+	};
+	static const char *const texts[] = {
+		"jobs.department-001.overnight", "jobs.department-002.overnight"};
+	struct mr_cli_table t;
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	mr_cli_table_init(&t, names, sizeof(names) / sizeof(names[0]));
+	for (unsigned i = 0; i < 2; i++) {
+		mr_cli_table_text(&t, texts[i], strlen(texts[i]));
+		mr_cli_table_count(&t, i);
+		mr_cli_table_count(&t, lost);
+	}
+	mr_cli_layout_print(&t, &(struct mr_cli_look){.width = 30}, 0, 2, out);
+	fclose(out);
+	mr_cli_table_fini(&t);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void names_keep_what_tells_them_apart(void **state)
+{
+	(void)state;
+	assert_names_printed(1, "QUEUE              READY  LOST\n"
+				"jobs.de" DOTS "-001.ov" DOTS "t      0     1\n"
+				"jobs.de" DOTS "-002.ov" DOTS "t      1     1\n");
+}
+
+static void columns_without_alarms_go_before_names_are_cut(void **state)
+{
+	(void)state;
+	assert_names_printed(0, "QUEUE                    READY\n"
+				"jobs.department-001.ov" DOTS "      0\n"
+				"jobs.department-002.ov" DOTS "      1\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +206,8 @@ int main(void)
 		cmocka_unit_test(chosen_columns_are_cut_and_not_dropped),
 		cmocka_unit_test(titles_can_be_left_out),
 		cmocka_unit_test(what_is_wrong_is_red),
+		cmocka_unit_test(names_keep_what_tells_them_apart),
+		cmocka_unit_test(columns_without_alarms_go_before_names_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
