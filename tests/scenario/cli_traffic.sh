@@ -71,7 +71,7 @@ expect_no_match "payloads" "$(cat "$dir/bare.out")" 'first|second|third'
 expect_match "headers" "$(cat "$dir/bare.out")" 'k: v'
 
 say "the rate, at each interval"
-start rate "$millrace" sub q --rate --interval 50ms --json -t 10s
+start rate "$millrace" sub q --rate --interval 50ms --json -t 60s
 rating=$pid
 wait_for "sub is subscribed" has_line "$dir/rate.err" subscribed
 "$millrace" pub q x -n 20 --rate 100

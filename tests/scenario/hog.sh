@@ -29,7 +29,7 @@ hog_start() {
 }
 
 hog_stop() {
-	expect_status 0 "$millrace" ping --timeout 5000
+	expect_status 0 "$millrace" ping --timeout 20000
 	exec 8>&-
 	wait_child "$hog" hog
 }

@@ -6,7 +6,7 @@
 bus_start
 sub_start one 'kept.>' --json
 sub_start two 'kept.*' --json
-bench_start bench --seconds 20
+bench_start bench --seconds 120
 bench_pid=$pid
 "$millrace" pub kept.a before
 wait_for "delivered before" has_line "$dir/one.out" before

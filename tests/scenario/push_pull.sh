@@ -19,7 +19,7 @@ expect_equal "left" "$(ready work .ready)" 0
 say "JSON, lines, and nothing for so long"
 printf 'a\nb\n' >"$dir/lines"
 expect_status 0 sh -c "'$millrace' push work --stdin-lines <'$dir/lines'"
-pull work --json --idle-exit 300
+pull work --json --idle-exit 3000
 expect_json <(head -1 <<<"$output") '[.payload, .redelivered, .priority]' '["a",0,"normal"]'
 expect_equal "lines" "$(wc -l <<<"$output")" 2
 
@@ -48,24 +48,25 @@ push small x
 expect_status 1 "$millrace" push small x
 expect_match "why" "$errors" 'full'
 expect_status 1 "$millrace" push small x --limit 3
-start waiting "$millrace" push narrow x -n 5000 --limit 10
+start waiting "$millrace" push narrow x -n 1000 --limit 10
 waiting=$pid
 narrow_is_full() { [ "$(ready narrow .ready)" -ge 10 ]; }
 wait_for "it is full" narrow_is_full
 alive "$waiting" || fail "who pushes into a full queue did not wait"
-start taker "$millrace" pull narrow -n 5000
+start taker "$millrace" pull narrow -n 1000
 wait_child "$waiting" "who waited"
 expect_equal "exit status of who waited" "$status" 0
 wait_child "$pid" "the taker"
-expect_equal "messages" "$(wc -l <"$dir/taker.out")" 5000
+expect_equal "messages" "$(wc -l <"$dir/taker.out")" 1000
 
 say "exactly once over runs"
 for _ in 1 2 3; do
 	push once same --publisher shop --first-id 17
 done
 push once other --publisher shop --first-id 18
-pull once --idle-exit 300
+pull once -n 2
 expect_equal "what came" "$output" $'same\nother'
+expect_equal "left" "$(ready once .ready)" 0
 
 say "large"
 head -c 700000 /dev/urandom >"$dir/large"

@@ -12,16 +12,16 @@ schedules() { "$millrace" queue schedules "$1" --json | jq -c "$2"; }
 bus_start
 
 say "a delayed message comes when it is due, one for a time that has passed at once"
-"$millrace" push d.a later --delay 500ms >/dev/null
-"$millrace" push d.a today --at 2020-01-01T00:00:00+01:00 >/dev/null
+"$millrace" push d.a later --delay 5s >/dev/null
 expect_equal "not due yet" "$(show d.a delayed)" 1
+"$millrace" push d.a today --at 2020-01-01T00:00:00+01:00 >/dev/null
 expect_equal "in order" "$("$millrace" pull d.a -n 2 --raw)" $'today\nlater'
 "$millrace" push d.a soon --at "$(date -u -d '+2 seconds' +%Y-%m-%dT%H:%M:%SZ)" >/dev/null
 wait_for "it is due" is d.a ready 1
 
 say "a message in fragments, with headers"
 head -c 200000 /dev/zero | tr '\0' x >"$dir/large"
-"$millrace" push d.b - --delay 300ms -H kind:large <"$dir/large" >/dev/null
+"$millrace" push d.b - --delay 3s -H kind:large <"$dir/large" >/dev/null
 expect_equal "not due yet" "$(show d.b delayed)" 1
 expect_equal "whole" "$("$millrace" pull d.b -n 1 --json | jq -r '.headers.kind, (.payload | length)')" $'large\n200000'
 

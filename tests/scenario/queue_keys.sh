@@ -64,7 +64,7 @@ read -r key number
 printf '%s %s %s\n' "$(date +%s%N)" "$key" "$number" >>"$1"
 WORK
 chmod +x "$dir/work"
-"$millrace" push k.e seed --policy key-shared --ack-timeout 1s --max-deliver 50
+"$millrace" push k.e seed --policy key-shared --ack-timeout 3s --max-deliver 50
 "$millrace" queue purge k.e --force
 consumer() {
 	start "worker$1" "$millrace" pull k.e --exec "$dir/work $dir/worker.$1.log"

@@ -51,7 +51,7 @@ say "a back-off set by edit holds for running consumers; --delay overrides it"
 expect_status 0 "$millrace" queue edit t.c retry_min=1h retry_max=2h retry_factor=1.5 retry_jitter=20%
 expect_equal "what edit says" "$output" \
 	$'retry_min=3600000ms, was none\nretry_max=7200000ms, was 3600000ms\nretry_factor=1.5, was 2\nretry_jitter=20%, was 0%'
-expect_status 1 timeout 10 "$millrace" pull t.c -n 1 --delay 1ms --exec 'exit 1'
+expect_status 1 timeout $patience_s "$millrace" pull t.c -n 1 --delay 1ms --exec 'exit 1'
 expect_equal "dead at once" "$(show t.c dead_ready)" 1
 
 say "dead letters of two queues go to one with limits of its own, and back to where each came from"
@@ -60,7 +60,8 @@ for queue in t.d t.e; do
 	expect_status 0 "$millrace" queue edit "$queue" dead_letter=t.errors
 	expect_status 1 "$millrace" pull "$queue" -n 1 --exec 'echo broken >&2; exit 1'
 done
-wait_for "both are there" [ "$(show t.errors ready)" -eq 2 ]
+both_are_there() { [ "$(show t.errors ready)" -eq 2 ]; }
+wait_for "both are there" both_are_there
 expect_equal "shown" "$(show t.d dead_letter)" t.errors
 expect_equal "where they died" "$("$millrace" queue peek t.errors --json |
 	jq -r '.[].headers."Millrace-Dead-Queue"' | sort | xargs)" 't.d t.e'
@@ -73,7 +74,8 @@ expect_equal "back" "$("$millrace" pull t.e -n 1 --raw)" 'of t.e'
 expect_status 0 "$millrace" queue edit t.d dead_letter=none
 expect_equal "what edit says" "$output" 'dead_letter=none, was t.errors'
 expect_status 1 "$millrace" pull t.d -n 1 --exec 'exit 1'
-wait_for "discarded" [ "$(counter drop_dead)" -eq 1 ]
+is_discarded() { [ "$(counter drop_dead)" -eq 1 ]; }
+wait_for "discarded" is_discarded
 
 say "what is wrong is said"
 expect_status 2 "$millrace" queue edit t.c retry_factor=0

@@ -31,10 +31,11 @@ wait_for "it ends" has_expired t.b 1
 expect_equal "nothing is left" "$(show t.b bytes)" 0
 
 say "a message in hand is taken back, its late ack is ignored"
-"$millrace" push t.d hand --ttl 500ms
 mkfifo "$dir/settle"
 start consumer bash -c "exec '$millrace' pull t.d --ack manual <'$dir/settle' >'$dir/hand.out'"
 exec 5>"$dir/settle"
+wait_for "it pulls" has_line "$dir/consumer.err" pulling
+"$millrace" push t.d hand --ttl 1s
 wait_for "it is delivered" grep -q hand "$dir/hand.out"
 wait_for "it ends" has_expired t.d 1
 expect_equal "nobody has it" "$(show t.d outstanding)" 0

@@ -48,9 +48,9 @@ expect_status 0 "$millrace" request everyone ping --replies 3 --timeout 20000
 expect_equal "replies of three" "$(sort <<<"$output" | tr '\n' ' ')" "from 1 from 2 from 3 "
 expect_status 0 "$millrace" request everyone ping --replies 2 --timeout 20000
 expect_equal "replies of two" "$(grep -c '^from [123]$' <<<"$output")" 2
-expect_status 0 "$millrace" request everyone ping --replies 0 --timeout 20000 --stall 300ms --json
+expect_status 0 "$millrace" request everyone ping --replies 0 --timeout 20000 --stall 3s --json
 expect_equal "replies as JSON" "$(jq -r .payload <<<"$output" | sort | tr '\n' ' ')" "from 1 from 2 from 3 "
-expect_status 4 "$millrace" request everyone ping --replies 4 --timeout 300
+expect_status 4 "$millrace" request everyone ping --replies 4 --timeout 3000
 expect_equal "replies before the time-out" "$(grep -c '^from [123]$' <<<"$output")" 3
 expect_match "what it says" "$errors" '3 of 4 replies came in time'
 expect_status 5 "$millrace" request nobody.home ping --replies 0 --timeout 20000

@@ -14,7 +14,7 @@ serve_start() { # NAME SERVICE ARGUMENT...
 	wait_for "$name serves" has_line "$dir/$name.err" serving
 }
 
-bus_start --set services.expiry_ms=500 --set services.heartbeat_ms=200 --set services.breaker_reset_ms=1500
+bus_start --set services.expiry_ms=500 --set services.heartbeat_ms=400 --set services.breaker_reset_ms=1500
 
 say "no worker of the service: the call ends at once"
 expect_status 5 "$millrace" call nobody x --timeout 20000
@@ -51,7 +51,7 @@ wait_child "$call1" "the first caller"
 expect_lines "$dir/call1.out" one
 
 say "a command that runs for longer than a worker may be silent"
-serve_start long long --exec 'sleep 1; echo "$MILLRACE_REDELIVERED"'
+serve_start long long --exec 'sleep 2; echo "$MILLRACE_REDELIVERED"'
 expect_status 0 "$millrace" call long x --timeout 60000
 expect_equal "deliveries before" "$output" '0\n'
 

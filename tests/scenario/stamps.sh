@@ -15,7 +15,7 @@ fi
 
 say "the bus tells no senders unless it is configured to"
 bus_start "${options[@]}"
-expect_status 1 "$millrace" sub a --sender -t 100
+expect_status 1 "$millrace" sub a --sender -t 20000
 expect_match refusal "$errors" 'does not tell senders \(sessions.show_sender is false\)'
 bus_stop
 

@@ -13,7 +13,7 @@ refused() {
 	local expected=$1 regex=$2
 
 	shift 2
-	expect_status "$expected" timeout 8 "$@"
+	expect_status "$expected" timeout $patience_s "$@"
 	expect_match "$*" "$errors" "$regex"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# startup_time: the time from start to the first message. The figure is for people; the bound is wide, as
-# the machine may be busy.
+# startup_time: the time from start to the first message, three times. The figure is for people: a busy machine
+# takes longer.
 . "$(dirname "$0")/../support/lib.sh"
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
@@ -15,7 +15,6 @@ for round in 1 2 3; do
 	wait_child "$sub_pid" sub
 	took=$(($(now_ms) - began))
 	expect_json "$dir/sub$round.out" .payload '"message"'
-	say "round $round: start to first message $took ms"
-	[ "$took" -lt 10000 ] || fail "start to first message took $took ms"
+	figures "round $round: start to first message $took ms"
 	bus_stop
 done

@@ -60,7 +60,7 @@ clients_come_and_go() {
 	local i
 
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		timeout 10 "$millrace" pub a.b x || fail "client $i cannot attach beside a stuck log"
+		timeout $patience_s "$millrace" pub a.b x || fail "client $i cannot attach beside a stuck log"
 	done
 }
 
@@ -70,7 +70,7 @@ died_process_comes_back() {
 	dataplane=$(dataplane_pid)
 	kill -KILL "$dataplane"
 	wait_for "up starts the data plane again" bus_child_is_not millrace-dataplane "$dataplane"
-	wait_for "a client attaches" timeout 10 "$millrace" pub a.b x
+	wait_for "a client attaches" timeout $patience_s "$millrace" pub a.b x
 }
 
 bus_leaves() {
