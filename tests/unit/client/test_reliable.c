@@ -81,6 +81,17 @@ static void subscribe(struct fixture *f, struct row *row)
 	assert_int_equal(mr_subscribe(f->client, "a", NULL, check, row, NULL), 0);
 }
 
+/* Processes until `wanted` messages are back. The patience is for each of them: on a busy machine
+ * the time-outs that repeat a lost frame are long. */
+static void await_row(struct fixture *f, const struct row *row, uint32_t wanted)
+{
+	while (row->next < wanted) {
+		uint32_t before = row->next;
+
+		PROCESS_UNTIL(f->client, row->next > before);
+	}
+}
+
 /* Sends through the bus and back, through losses each way. */
 static void echo(struct fixture *f, unsigned loss, uint32_t count)
 {
@@ -96,9 +107,10 @@ static void echo(struct fixture *f, unsigned loss, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		publish(f->client, i);
 		/* The fake bus drops messages for which its rings have no room. */
-		PROCESS_UNTIL(f->client, i < row.next + UNDER_WAY_MAX);
+		if (i >= UNDER_WAY_MAX)
+			await_row(f, &row, i - UNDER_WAY_MAX + 1);
 	}
-	PROCESS_UNTIL(f->client, row.next == count);
+	await_row(f, &row, count);
 	assert_int_equal(row.wrong, 0);
 	bus_lock(&f->bus);
 	f->bus.udp.loss = 0;
@@ -123,7 +135,7 @@ static void all_comes_in_order_when_some_is_lost(void **state)
 
 static void all_comes_in_order_when_much_is_lost(void **state)
 {
-	echo(*state, 30, 2000);
+	echo(*state, 30, 1000);
 }
 
 static void all_comes_once_when_each_frame_comes_twice(void **state)
