@@ -55,6 +55,9 @@ static uint64_t messages = 1u << 16;
 static uint64_t depth = 1u << 20;
 static uint64_t store_mib = 2048;
 static uint64_t keys = 10000;
+static uint64_t only;
+
+enum part { PARTS_ALL, PART_PLAIN, PART_POLICIES, PART_KEYS, PART_CALLS, PART_WEIGHT, PART_DELAYS };
 
 static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan, uint32_t target,
 	bool final)
@@ -230,7 +233,8 @@ static void push_keyed(struct rig *r)
 		.payload_bytes = (uint32_t)body_bytes,
 	};
 
-	whole.options.key = 1 + r->next_id++ * 2654435761u % r->keys;
+	/* A multiplication in place of a division, which would take as long as a part of a push. */
+	whole.options.key = 1 + ((uint32_t)(r->next_id++ * 2654435761u) * r->keys >> 32);
 	mr_queues_push_with(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
 }
 
@@ -488,6 +492,38 @@ static void measure_delay(struct bench *b, uint32_t spread_ms)
 	free(r);
 }
 
+static bool wanted(enum part part)
+{
+	return only == PARTS_ALL || only == (uint64_t)part;
+}
+
+static void measure_plain(struct bench *b)
+{
+	measure_flow(b, "round robin, acks in one", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 0);
+	measure_flow(b, "round robin, each acked", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_EACH, 0);
+	measure_flow(b, "round robin, exactly once", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 77);
+}
+
+static void measure_policies(struct bench *b)
+{
+	measure_flow(b, "least recently used", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, ACK_UP_TO, 0);
+	measure_flow(b, "least outstanding", MRF_QUEUE_KIND_QUEUE,
+		MRF_QUEUE_POLICY_LEAST_OUTSTANDING, ACK_UP_TO, 0);
+	measure_flow(b, "random", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_RANDOM, ACK_UP_TO, 0);
+	measure_flow(b, "weighted", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_WEIGHTED, ACK_UP_TO, 0);
+}
+
+static void measure_delays(struct bench *b)
+{
+	measure_delay(b, 10000);
+	measure_delay(b, 100000);
+	measure_delay(b, 1000000);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct bench_option known[] = {
@@ -497,31 +533,30 @@ int main(int argc, char **argv)
 		{"depth", &depth, 1024, 1u << 28, "messages to fill a queue with", NULL},
 		{"store", &store_mib, 16, 1u << 20, "MiB", NULL},
 		{"keys", &keys, 1, 1u << 20, "of the messages with keys", NULL},
+		{"only", &only, PARTS_ALL, PART_DELAYS,
+			"1: round robin, 2: other policies, 3: keys, 4: calls, 5: weight, 6: "
+			"delays, 0: all",
+			NULL},
 	};
 	struct bench b;
 
 	bench_open(&b, "bench_queue", argc, argv, known, MR_ARRAY_COUNT(known));
 	bench_pin(0);
-	measure_flow(&b, "round robin, acks in one", MRF_QUEUE_KIND_QUEUE,
-		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 0);
-	measure_flow(&b, "round robin, each acked", MRF_QUEUE_KIND_QUEUE,
-		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_EACH, 0);
-	measure_flow(&b, "round robin, exactly once", MRF_QUEUE_KIND_QUEUE,
-		MRF_QUEUE_POLICY_ROUND_ROBIN, ACK_UP_TO, 77);
-	measure_flow(&b, "least recently used", MRF_QUEUE_KIND_QUEUE,
-		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, ACK_UP_TO, 0);
-	measure_flow(&b, "least outstanding", MRF_QUEUE_KIND_QUEUE,
-		MRF_QUEUE_POLICY_LEAST_OUTSTANDING, ACK_UP_TO, 0);
-	measure_flow(&b, "random", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_RANDOM, ACK_UP_TO, 0);
-	measure_flow(&b, "weighted", MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_WEIGHTED, ACK_UP_TO, 0);
-	measure_keys(&b, "key-shared, many keys", false);
-	measure_keys(&b, "key-shared, many keys that wait", true);
-	measure_flow(&b, "service, call and reply", MRF_QUEUE_KIND_SERVICE,
-		MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, REPLY, 0);
-	measure_weight(&b);
-	measure_delay(&b, 10000);
-	measure_delay(&b, 100000);
-	measure_delay(&b, 1000000);
+	if (wanted(PART_PLAIN))
+		measure_plain(&b);
+	if (wanted(PART_POLICIES))
+		measure_policies(&b);
+	if (wanted(PART_KEYS)) {
+		measure_keys(&b, "key-shared, many keys", false);
+		measure_keys(&b, "key-shared, many keys that wait", true);
+	}
+	if (wanted(PART_CALLS))
+		measure_flow(&b, "service, call and reply", MRF_QUEUE_KIND_SERVICE,
+			MRF_QUEUE_POLICY_LEAST_RECENTLY_USED, REPLY, 0);
+	if (wanted(PART_WEIGHT))
+		measure_weight(&b);
+	if (wanted(PART_DELAYS))
+		measure_delays(&b);
 	bench_close(&b);
 	return 0;
 }
