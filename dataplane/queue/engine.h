@@ -408,7 +408,7 @@ static inline bool mr_queue_full(const struct mr_queues *q)
 /* Converts between an entry and its 32-bit number in a store of up to 64 GiB; 0: none. */
 static inline uint32_t mr_entry_ref(const struct mr_queues *q, const struct mr_queue_entry *e)
 {
-	return (uint32_t)(((const uint8_t *)e - mr_slab_base(q->store)) / 16) + 1;
+	return (uint32_t)((uint64_t)((const uint8_t *)e - mr_slab_base(q->store)) / 16) + 1;
 }
 
 static inline struct mr_queue_entry *mr_entry_of_ref(const struct mr_queues *q, uint32_t ref)

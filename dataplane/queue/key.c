@@ -30,7 +30,7 @@ static inline void *at_ref(const struct mr_queue_keys *keys, uint32_t ref)
 
 static inline uint32_t ref_of(const struct mr_queue_keys *keys, const void *chunk)
 {
-	return (uint32_t)(((const uint8_t *)chunk - keys->wheel.base) / 16) + 1;
+	return (uint32_t)((uint64_t)((const uint8_t *)chunk - keys->wheel.base) / 16) + 1;
 }
 
 /* Returns the oldest ready entry of the key, or NULL. */
@@ -146,7 +146,8 @@ static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 		keys->moved += k->consumer != 0;
 		k->consumer = ref;
 	}
-	if (mr_key_link_empty(list) && !mr_key_waits_for(c))
+	if (mr_key_link_empty(list) &&
+		((c->keys->used & ~(1u << k->level)) == 0 || !mr_key_waits_for(c)))
 		c->keys->took_ms = q->now_ms;
 	mr_key_link_behind(list, &k->link);
 	c->keys->used |= 1u << k->level;
@@ -168,7 +169,7 @@ static inline bool may_go_on(const struct mr_queue *queue, const struct mr_queue
 	return k->delayed_count == 0 && k->out_count < queue->options.in_flight_per_key;
 }
 
-static void leave_state(struct mr_queue_keys *keys, struct mr_queue_key *k)
+static inline void leave_state(struct mr_queue_keys *keys, struct mr_queue_key *k)
 {
 	if (k->state != MR_KEY_IDLE)
 		mr_key_unlink(&k->link);
@@ -221,7 +222,7 @@ static void update(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	}
 }
 
-bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+static inline bool attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	struct mr_queue_time *t = mr_entry_time(e);
 	struct mr_queue_key *k;
@@ -237,17 +238,25 @@ bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 		return false;
 	if (mr_unlikely(k->epoch != queue->keys->epoch))
 		renew(q, queue->keys, k);
+	if (k->tail != 0) /* a new entry is linked to it soon */
+		mr_prefetch_write(at_ref(queue->keys, k->tail));
 	t->key_at = ref_of(queue->keys, k);
 	queue->keys->out_count += k->out_count++ == 0;
 	return true;
+}
+
+bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	return attach(q, queue, e);
 }
 
 bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (!mr_key_has(queue, e))
 		return true;
-	mr_entry_charge(q, e, (uint32_t)sizeof(struct mr_queue_key));
-	return mr_entry_time(e)->place == MR_TIME_WAIT || mr_key_attach(q, queue, e);
+	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
+		mr_entry_charge(q, e, (uint32_t)sizeof(struct mr_queue_key));
+	return mr_entry_time(e)->place == MR_TIME_WAIT || attach(q, queue, e);
 }
 
 /* Puts a ready entry into the wheel, if it has a time to live or the queue an age limit. */
@@ -264,7 +273,7 @@ static void watch_end(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 	mr_queue_timer_set(&q->timers, &queue->timer, mr_wheel_due_ms(w));
 }
 
-static void append(
+static inline void append(
 	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
 {
 	struct mr_queue_time *t = mr_entry_time(e);
@@ -296,7 +305,7 @@ bool mr_key_put(
 	struct mr_queue_keys *keys = queue->keys;
 	struct mr_queue_key *k;
 
-	if (mr_unlikely(!mr_key_attach(q, queue, e)))
+	if (mr_unlikely(mr_entry_time(e)->key_at == 0) && !mr_key_attach(q, queue, e))
 		return mr_delivery_delay(q, queue, e, RETRY_MS);
 	k = key_of(q, keys, e);
 	if (mr_unlikely(came_back))
@@ -313,22 +322,27 @@ bool mr_key_put(
 	queue->apart_count++;
 	if (k->ready_count == 1 && k->state == MR_KEY_IDLE)
 		find_state(q, queue, k, e);
-	else
-		update(q, queue, k);
+	else if (came_back || (k->state == MR_KEY_WAITS) != may_go_on(queue, k))
+		update(q, queue, k); /* else it is behind others, and changes nothing */
 	if (queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
 	return true;
 }
 
-static void unlink_listed(
+/* The first of the list is mostly the one to leave. What it knows of one before it is old, so the
+ * one behind it need not be touched. */
+static inline void unlink_listed(
 	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
 {
 	uint32_t up = mr_entry_time(e)->up;
 
-	if (up == 0)
+	if (mr_likely(k->head == ref_of(keys, e))) {
+		mr_prefetch(e->next);
 		k->head = e->next == NULL ? 0 : ref_of(keys, e->next);
-	else
-		((struct mr_queue_entry *)at_ref(keys, up))->next = e->next;
+		k->tail = e->next == NULL ? 0 : k->tail;
+		return;
+	}
+	((struct mr_queue_entry *)at_ref(keys, up))->next = e->next;
 	if (e->next == NULL)
 		k->tail = up;
 	else
@@ -376,6 +390,13 @@ void mr_key_leave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 	k = key_of(q, queue->keys, e);
 	t->key_at = 0;
 	queue->keys->out_count -= --k->out_count == 0;
+	if (k->ready_count == 0) { /* it is in no list */
+		if (k->out_count == 0) {
+			queue->keys->count--;
+			record_free(q, k);
+		}
+		return;
+	}
 	update(q, queue, k);
 	if (queue->keys->ready_count > 0 && queue->heap_count > 0 && !queue->paused)
 		mr_queue_activate(q, queue);
@@ -407,7 +428,7 @@ void mr_key_run_loose(struct mr_queues *q, struct mr_queue *queue, uint32_t floo
 }
 
 /* Returns the first key of the most urgent list, as its age counts. */
-static struct mr_queue_key *first_by_age(
+static __attribute__((noinline)) struct mr_queue_key *first_by_age(
 	const struct mr_queues *q, const struct mr_queue *queue, const struct mr_queue_consumer *c)
 {
 	struct mr_queue_key *first = NULL;
@@ -447,17 +468,14 @@ static inline struct mr_queue_key *first_of(
 
 /* Returns the index of the next consumer with a bit, from the cursor on; MR_QUEUE_NONE: none has
  * one. */
-static uint32_t next_that_can(const struct mr_queue *queue)
+static __attribute__((noinline)) uint32_t next_of_many(const struct mr_queue *queue)
 {
 	const struct mr_queue_keys *keys = queue->keys;
 	uint32_t words = (queue->consumers_count + 63) / 64;
 	uint32_t from = keys->cursor < queue->consumers_count ? keys->cursor : 0;
 	uint32_t word = from / 64;
-	uint64_t bits;
+	uint64_t bits = keys->can[word] & (~0ull << (from % 64));
 
-	if (words == 0)
-		return MR_QUEUE_NONE;
-	bits = keys->can[word] & (~0ull << (from % 64));
 	for (uint32_t i = 0; bits == 0 && i < words; i++) {
 		word = word + 1 == words ? 0 : word + 1;
 		bits = keys->can[word];
@@ -465,8 +483,38 @@ static uint32_t next_that_can(const struct mr_queue *queue)
 	return bits == 0 ? MR_QUEUE_NONE : word * 64 + (uint32_t)__builtin_ctzll(bits);
 }
 
+static inline uint32_t next_that_can(const struct mr_queue *queue)
+{
+	const struct mr_queue_keys *keys = queue->keys;
+	uint64_t bits = keys->can[0], from;
+
+	if (mr_unlikely(queue->consumers_count > 64))
+		return next_of_many(queue);
+	if (bits == 0)
+		return MR_QUEUE_NONE;
+	from = keys->cursor < 64 ? bits & (~0ull << keys->cursor) : 0;
+	return (uint32_t)__builtin_ctzll(from != 0 ? from : bits);
+}
+
+/* Fetches what the key behind this one in its list needs when its turn comes: its record was
+ * fetched in the turn before. */
+static inline void fetch_next(const struct mr_queue_keys *keys, const struct mr_queue_consumer *c,
+	const struct mr_queue_key *k)
+{
+	const struct mr_queue_key *next = (const struct mr_queue_key *)k->link.next;
+	const uint8_t *e;
+
+	if (&next->link == &c->keys->lists[k->level] || next->head == 0)
+		return;
+	e = keys->wheel.base + (next->head - 1) * 16ull;
+	mr_prefetch(next->link.next);
+	mr_prefetch(e);
+	mr_prefetch(e + MR_CACHE_LINE);
+	mr_prefetch(e + (size_t)2 * MR_CACHE_LINE);
+}
+
 /* Returns the next key that may go on at a consumer with credit, or NULL. */
-static struct mr_queue_key *next_key(
+static inline struct mr_queue_key *next_key(
 	const struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
 {
 	struct mr_queue_keys *keys = queue->keys;
@@ -477,7 +525,7 @@ static struct mr_queue_key *next_key(
 		*consumer = queue->consumers[at];
 		k = first_of(q, queue, *consumer);
 		if (mr_likely(k != NULL)) {
-			mr_prefetch(k->link.next);
+			fetch_next(keys, *consumer, k);
 			return k;
 		}
 		keys->can[at / 64] &= ~(1ull << (at % 64));
@@ -499,19 +547,31 @@ static bool plain_is_first(
 	return keys->plain_turn;
 }
 
+/* Returns the entry without a key that goes before the key, or NULL; and its consumer. */
+static __attribute__((noinline)) struct mr_queue_entry *next_plain(struct mr_queues *q,
+	struct mr_queue *queue, const struct mr_queue_key *k, struct mr_queue_consumer **consumer)
+{
+	struct mr_queue_consumer *c = mr_policy_choose(q, queue);
+	struct mr_queue_entry *plain = c != NULL ? mr_queue_next(q, queue) : NULL;
+
+	if (plain == NULL || (k != NULL && !plain_is_first(queue, plain, k)))
+		return NULL;
+	*consumer = c;
+	return plain;
+}
+
 struct mr_queue_entry *mr_key_next(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
 {
-	struct mr_queue_entry *plain = NULL;
 	struct mr_queue_consumer *c = NULL;
 	struct mr_queue_key *k = next_key(q, queue, &c);
+	struct mr_queue_entry *plain;
 
 	if (mr_unlikely(queue->ready_count > queue->keys->ready_count)) {
-		*consumer = mr_policy_choose(q, queue);
-		plain = *consumer != NULL ? mr_queue_next(q, queue) : NULL;
+		plain = next_plain(q, queue, k, consumer);
+		if (plain != NULL)
+			return plain;
 	}
-	if (plain != NULL && (k == NULL || plain_is_first(queue, plain, k)))
-		return plain;
 	if (k == NULL)
 		return NULL;
 	*consumer = c;

@@ -123,6 +123,14 @@ bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
  * record it is delayed for a moment. False: that failed too. */
 bool mr_key_put(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool came_back);
+/* Puts a new entry that is attached, as mr_queue_put does. */
+static inline void mr_queue_put_keyed(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	e->born_ms = (uint32_t)q->now_ms;
+	e->order = ++q->order;
+	(void)mr_key_put(q, queue, e, false);
+}
 /* Takes a ready entry out of the record; it is unsettled then. The caller counts. */
 void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Notes that an entry has left the queue. */
@@ -212,6 +220,18 @@ void mr_key_look_later(struct mr_queues *q, struct mr_queue *queue);
 void mr_key_look(struct mr_queues *q, struct mr_queue *queue);
 
 /* Table of records (key_table.c) */
+#define MR_KEY_SEGMENT_BITS 12u
+#define MR_KEY_SEGMENT      (1u << MR_KEY_SEGMENT_BITS)
+#define MR_KEY_SEGMENTS_MAX 4096u
+struct mr_key_table {
+	uint64_t count;
+	uint32_t buckets; /* in use */
+	uint32_t mask;    /* covers the level that is being reached */
+	uint8_t *base;    /* start of the store */
+	uint32_t *segments[MR_KEY_SEGMENTS_MAX];
+	uint32_t first[MR_KEY_SEGMENT];
+};
+
 int mr_key_table_new(struct mr_queues *q);
 void mr_key_table_free(struct mr_queues *q);
 /* A record is told by its hash alone: that two keys share one is as likely as that two random
@@ -221,7 +241,30 @@ static inline uint64_t mr_key_hash(
 {
 	return mr_hash_pair(&q->name_key, key, queue->number);
 }
-struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, uint64_t hash);
+/* Returns the bucket of a hash: the number of its first record is there. */
+static inline uint32_t *mr_key_table_bucket_of(const struct mr_key_table *t, uint64_t hash)
+{
+	uint32_t at = (uint32_t)(hash >> 32) & t->mask;
+
+	if (at >= t->buckets)
+		at &= t->mask >> 1;
+	return &t->segments[at >> MR_KEY_SEGMENT_BITS][at & (MR_KEY_SEGMENT - 1)];
+}
+
+static inline struct mr_queue_key *mr_key_table_record(const struct mr_key_table *t, uint32_t ref)
+{
+	return ref == 0 ? NULL : (struct mr_queue_key *)(t->base + (ref - 1) * 16ull);
+}
+
+static inline struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, uint64_t hash)
+{
+	const struct mr_key_table *t = q->key_table;
+	struct mr_queue_key *k = mr_key_table_record(t, *mr_key_table_bucket_of(t, hash));
+
+	while (k != NULL && k->hash != hash)
+		k = mr_key_table_record(t, k->chain);
+	return k;
+}
 /* Adds a record whose hash is set. */
 void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k);
 void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k);

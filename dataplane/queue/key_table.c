@@ -11,22 +11,10 @@
 
 #include "dataplane/queue/key.h"
 
-#define SEGMENT_BITS  12u
-#define SEGMENT       (1u << SEGMENT_BITS)
-#define SEGMENT_BYTES (SEGMENT * (uint32_t)sizeof(uint32_t))
-#define SEGMENTS_MAX  4096u
+#define SEGMENT_BYTES (MR_KEY_SEGMENT * (uint32_t)sizeof(uint32_t))
 /* A bucket for each record; below one record for this many buckets the table shrinks. */
 #define SPARSE      4u
 #define MERGE_STEPS 5u
-
-struct mr_key_table {
-	uint64_t count;
-	uint32_t buckets; /* in use */
-	uint32_t mask;    /* covers the level that is being reached */
-	uint8_t *base;    /* start of the store */
-	uint32_t *segments[SEGMENTS_MAX];
-	uint32_t first[SEGMENT];
-};
 
 int mr_key_table_new(struct mr_queues *q)
 {
@@ -37,8 +25,8 @@ int mr_key_table_new(struct mr_queues *q)
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
-	t->buckets = SEGMENT;
-	t->mask = SEGMENT - 1;
+	t->buckets = MR_KEY_SEGMENT;
+	t->mask = MR_KEY_SEGMENT - 1;
 	t->segments[0] = t->first;
 	t->base = mr_slab_base(q->store);
 	q->key_table = t;
@@ -56,42 +44,18 @@ uint64_t mr_key_table_count(const struct mr_queues *q)
 	return q->key_table == NULL ? 0 : q->key_table->count;
 }
 
-static inline uint32_t *bucket_of(const struct mr_key_table *t, uint64_t hash)
-{
-	uint32_t at = (uint32_t)(hash >> 32) & t->mask;
-
-	if (at >= t->buckets)
-		at &= t->mask >> 1;
-	return &t->segments[at >> SEGMENT_BITS][at & (SEGMENT - 1)];
-}
-
 static uint32_t *bucket_at(const struct mr_key_table *t, uint32_t at)
 {
-	return &t->segments[at >> SEGMENT_BITS][at & (SEGMENT - 1)];
-}
-
-static struct mr_queue_key *record_at(const struct mr_key_table *t, uint32_t ref)
-{
-	return ref == 0 ? NULL : (struct mr_queue_key *)(t->base + (ref - 1) * 16ull);
-}
-
-struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, uint64_t hash)
-{
-	const struct mr_key_table *t = q->key_table;
-	struct mr_queue_key *k = record_at(t, *bucket_of(t, hash));
-
-	while (k != NULL && k->hash != hash)
-		k = record_at(t, k->chain);
-	return k;
+	return &t->segments[at >> MR_KEY_SEGMENT_BITS][at & (MR_KEY_SEGMENT - 1)];
 }
 
 /* Adds a bucket, and moves to it the records of its lower neighbour that belong there. */
 static void split(struct mr_queues *q, struct mr_key_table *t)
 {
-	uint32_t at = t->buckets, segment = at >> SEGMENT_BITS;
+	uint32_t at = t->buckets, segment = at >> MR_KEY_SEGMENT_BITS;
 	uint32_t *from;
 
-	if (segment >= SEGMENTS_MAX)
+	if (segment >= MR_KEY_SEGMENTS_MAX)
 		return;
 	if (t->segments[segment] == NULL) {
 		t->segments[segment] = mr_slab_alloc(q->store, SEGMENT_BYTES);
@@ -104,8 +68,8 @@ static void split(struct mr_queues *q, struct mr_key_table *t)
 	from = bucket_at(t, at & (t->mask >> 1));
 	t->buckets++;
 	while (*from != 0) {
-		struct mr_queue_key *k = record_at(t, *from);
-		uint32_t *to = bucket_of(t, k->hash);
+		struct mr_queue_key *k = mr_key_table_record(t, *from);
+		uint32_t *to = mr_key_table_bucket_of(t, k->hash);
 
 		if (to != bucket_at(t, at)) {
 			from = &k->chain;
@@ -124,14 +88,14 @@ static void merge(struct mr_queues *q, struct mr_key_table *t)
 	uint32_t *from = bucket_at(t, at), *to = bucket_at(t, at & (t->mask >> 1));
 
 	while (*to != 0)
-		to = &record_at(t, *to)->chain;
+		to = &mr_key_table_record(t, *to)->chain;
 	*to = *from;
 	t->buckets = at;
 	if (at == (t->mask >> 1) + 1)
 		t->mask >>= 1;
-	if ((at & (SEGMENT - 1)) == 0) {
-		mr_slab_release(q->store, t->segments[at >> SEGMENT_BITS], SEGMENT_BYTES);
-		t->segments[at >> SEGMENT_BITS] = NULL;
+	if ((at & (MR_KEY_SEGMENT - 1)) == 0) {
+		mr_slab_release(q->store, t->segments[at >> MR_KEY_SEGMENT_BITS], SEGMENT_BYTES);
+		t->segments[at >> MR_KEY_SEGMENT_BITS] = NULL;
 	}
 }
 
@@ -142,7 +106,7 @@ void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k)
 
 	if (mr_unlikely(++t->count > t->buckets))
 		split(q, t);
-	at = bucket_of(t, k->hash);
+	at = mr_key_table_bucket_of(t, k->hash);
 	k->chain = *at;
 	*at = mr_chunk_ref(q, k);
 }
@@ -151,13 +115,13 @@ void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k)
 {
 	struct mr_key_table *t = q->key_table;
 	uint32_t ref = mr_chunk_ref(q, k);
-	uint32_t *at = bucket_of(t, k->hash);
+	uint32_t *at = mr_key_table_bucket_of(t, k->hash);
 
 	while (*at != ref)
-		at = &record_at(t, *at)->chain;
+		at = &mr_key_table_record(t, *at)->chain;
 	*at = k->chain;
 	t->count--;
-	for (unsigned i = 0; i < MERGE_STEPS && mr_unlikely(t->buckets > SEGMENT) &&
+	for (unsigned i = 0; i < MERGE_STEPS && mr_unlikely(t->buckets > MR_KEY_SEGMENT) &&
 			     t->count * SPARSE < t->buckets;
 		i++)
 		merge(q, t);
@@ -173,5 +137,5 @@ struct mr_queue_key *mr_key_table_bucket(const struct mr_queues *q, uint32_t *cu
 		return NULL;
 	}
 	*cursor = at + 1 < t->buckets ? at + 1 : 0;
-	return record_at(t, *bucket_at(t, at));
+	return mr_key_table_record(t, *bucket_at(t, at));
 }

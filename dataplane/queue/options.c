@@ -38,9 +38,11 @@ static bool repeats_well(const struct mrf_push_options *o)
 		       : o->repeat == MRF_PUSH_REPEAT_CRON && o->delay_ms == 0;
 }
 
-/* True if the bus knows all that the block asks for. */
-static bool is_known(const struct mrf_push_options *o)
+bool mr_options_are_good(const struct mr_message_view *m, const struct mrf_push_options *o)
 {
+	if (o->priority != 0 &&
+		(m->header.flags & (MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW)) != 0)
+		return false;
 	if (o->priority > MR_LEVELS)
 		return false;
 	if (o->at_ms != 0 && o->delay_ms != 0)
@@ -63,17 +65,7 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 	memcpy(out, m->headers, BLOCK_BYTES);
 	m->headers += BLOCK_BYTES;
 	m->header_bytes -= BLOCK_BYTES;
-	if (out->priority != 0 &&
-		(m->header.flags & (MRF_MESSAGE_FLAG_HIGH | MRF_MESSAGE_FLAG_LOW)) != 0)
-		return MRF_STATUS_CODE_BAD;
-	return is_known(out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
-}
-
-bool mr_options_has_time(const struct mrf_push_options *options)
-{
-	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0 ||
-	       options->key != 0 || options->priority != 0 ||
-	       options->repeat != MRF_PUSH_REPEAT_NONE;
+	return mr_options_are_good(m, out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
 uint32_t mr_options_prepare(
@@ -125,81 +117,4 @@ void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 	}
 	e->ticket = t->place == MR_TIME_WAIT ? ticket_of(options) : 0;
 	t->ticketed = e->ticket != 0;
-}
-
-/* Takes a whole message: 0, or the StatusCode to refuse with. */
-static uint32_t push_whole(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m, const struct mrf_push_options *options)
-{
-	uint32_t body_bytes = m->header_bytes + m->payload_bytes;
-	struct mr_push_facts facts;
-	uint32_t status = mr_push_check(q, session, queue, m, body_bytes, &facts);
-	struct mr_queue_entry *e;
-
-	if (status != MRF_STATUS_CODE_OK)
-		return status;
-	if (facts.known) {
-		mr_push_known(q, session, queue, facts.origin);
-		return MRF_STATUS_CODE_OK;
-	}
-	if (mr_options_has_time(options))
-		facts.entry_flags |= MR_ENTRY_TIME;
-	if (facts.entry_flags & MR_ENTRY_TIME)
-		status = mr_options_prepare(q, queue, options);
-	if (status != MRF_STATUS_CODE_OK)
-		return status;
-	if (options->repeat != MRF_PUSH_REPEAT_NONE)
-		return mr_schedule_push(q, session, queue, m, options, &facts);
-	e = mr_push_entry(q, session, m, facts.entry_flags, body_bytes);
-	if (e == NULL)
-		return mr_entry_refusal(
-			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
-	mr_options_apply(q, queue, e, options);
-	if (!mr_key_admit(q, queue, e)) {
-		mr_entry_free(q, e);
-		return MRF_STATUS_CODE_NO_MEMORY;
-	}
-	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
-	mr_push_finish(q, session, queue, e, facts.origin);
-	return MRF_STATUS_CODE_OK;
-}
-
-void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m)
-{
-	const struct mrf_push_options options = {.key = mr_key_of(queue, m)};
-	uint32_t status;
-
-	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) {
-		mr_fragment_push(q, session, queue, m, &options);
-		return;
-	}
-	status = push_whole(q, session, queue, m, &options);
-	if (status != MRF_STATUS_CODE_OK)
-		mr_push_refuse(q, session, queue, m->header.target, m, status);
-}
-
-void mr_queues_push_with(
-	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
-{
-	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
-	struct mr_message_view push = *m;
-	struct mrf_push_options options;
-	uint32_t status = MRF_STATUS_CODE_NOT_FOUND;
-
-	mr_queues_at(q, now_ms);
-	if (queue != NULL)
-		status = queue->kind == MRF_QUEUE_KIND_QUEUE && !queue->is_dead
-				 ? mr_options_take(&push, &options)
-				 : MRF_STATUS_CODE_BAD;
-	if (status == MRF_STATUS_CODE_OK && queue->takes_key && options.key == 0)
-		options.key = mr_key_of(queue, &push);
-	if (status == MRF_STATUS_CODE_OK && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT)) {
-		mr_fragment_push(q, session, queue, &push, &options);
-		return;
-	}
-	if (status == MRF_STATUS_CODE_OK)
-		status = push_whole(q, session, queue, &push, &options);
-	if (status != MRF_STATUS_CODE_OK)
-		mr_push_refuse(q, session, queue, m->header.target, m, status);
 }

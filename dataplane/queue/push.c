@@ -3,6 +3,8 @@
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/bind.h"
 #include "dataplane/queue/full.h"
+#include "dataplane/queue/key.h"
+#include "dataplane/queue/schedule.h"
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/work.h"
 
@@ -287,8 +289,9 @@ void mr_push_accept(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
+/* `keyed`: the entry goes by its key. */
 MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin, bool keyed)
 {
 	bool full = over_limit(queue, e->body_bytes);
 
@@ -304,7 +307,10 @@ MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct 
 	queue->body_bytes += e->body_bytes;
 	queue->pushed++;
 	mr_count(q->c.stats->pushed, 1);
-	mr_queue_put(q, queue, e);
+	if (keyed)
+		mr_queue_put_keyed(q, queue, e);
+	else
+		mr_queue_put(q, queue, e);
 	if (origin != NULL)
 		accept_or_withhold(q, session, queue, origin, full);
 }
@@ -312,7 +318,7 @@ MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct 
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
-	finish_push(q, session, queue, e, origin);
+	finish_push(q, session, queue, e, origin, false);
 }
 
 /* Looks for an earlier copy: 0, or the StatusCode to refuse with. Ok and `known`: a duplicate. */
@@ -405,11 +411,11 @@ static inline void set_caller(const struct mr_queues *q, struct mr_queue_call *c
 }
 
 MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t session,
-	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
+	const struct mr_message_view *m, unsigned flags, uint32_t header_bytes, uint32_t body_bytes)
 {
 	const struct mr_queue_client *client = mr_client_find(q, session);
-	struct mr_queue_entry *e = mr_entry_new(
-		q, client->account, flags, &m->extra.origin, m->header_bytes, body_bytes);
+	struct mr_queue_entry *e =
+		mr_entry_new(q, client->account, flags, &m->extra.origin, header_bytes, body_bytes);
 
 	if (mr_unlikely(e == NULL))
 		return NULL;
@@ -427,7 +433,202 @@ MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t
 struct mr_queue_entry *mr_push_entry(struct mr_queues *q, uint64_t session,
 	const struct mr_message_view *m, unsigned flags, uint32_t body_bytes)
 {
-	return make_entry(q, session, m, flags, body_bytes);
+	return make_entry(q, session, m, flags, m->header_bytes, body_bytes);
+}
+
+/* The body of a push, whose options were taken off. */
+struct body {
+	const uint8_t *headers;
+	uint32_t header_bytes;
+	uint32_t bytes;
+};
+
+static struct mr_message_view view_of(const struct mr_message_view *m, const struct body *body)
+{
+	struct mr_message_view push = *m;
+
+	push.headers = body->headers;
+	push.header_bytes = body->header_bytes;
+	return push;
+}
+
+static uint32_t __attribute__((noinline)) push_schedule(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m, const struct body *body,
+	const struct mrf_push_options *options, const struct mr_push_facts *facts)
+{
+	struct mr_message_view push = view_of(m, body);
+
+	return mr_schedule_push(q, session, queue, &push, options, facts);
+}
+
+static uint32_t __attribute__((noinline))
+refusal(struct mr_queues *q, uint64_t session, unsigned entry_flags, uint32_t body_bytes)
+{
+	return mr_entry_refusal(q, mr_client_find(q, session)->account, entry_flags, body_bytes);
+}
+
+/* Takes a whole message with options: 0, or the StatusCode to refuse with. */
+static uint32_t __attribute__((noinline)) push_whole(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m, const struct body *body,
+	const struct mrf_push_options *options)
+{
+	struct mr_push_facts facts;
+	uint32_t status = check_push(q, session, queue, m, body->bytes, &facts);
+	struct mr_queue_entry *e;
+
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		return status;
+	if (mr_unlikely(facts.known)) {
+		mr_push_known(q, session, queue, facts.origin);
+		return MRF_STATUS_CODE_OK;
+	}
+	if (mr_options_has_time(options)) {
+		facts.entry_flags |= MR_ENTRY_TIME;
+		status = mr_options_prepare(q, queue, options);
+		if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+			return status;
+	}
+	if (mr_unlikely(options->repeat != MRF_PUSH_REPEAT_NONE))
+		return push_schedule(q, session, queue, m, body, options, &facts);
+	e = make_entry(q, session, m, facts.entry_flags, body->header_bytes, body->bytes);
+	if (mr_unlikely(e == NULL))
+		return refusal(q, session, facts.entry_flags, body->bytes);
+	mr_options_apply(q, queue, e, options);
+	if (mr_key_has(queue, e) && mr_unlikely(!mr_key_admit(q, queue, e))) {
+		mr_entry_free(q, e);
+		return MRF_STATUS_CODE_NO_MEMORY;
+	}
+	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
+	finish_push(q, session, queue, e, facts.origin, false);
+	return MRF_STATUS_CODE_OK;
+}
+
+/* The same for a message of a queue that goes by keys, which has a key and no other option. */
+MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m, const struct body *body, uint64_t key)
+{
+	struct mr_push_facts facts;
+	uint32_t status = check_push(q, session, queue, m, body->bytes, &facts);
+	struct mr_queue_entry *e;
+
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		return status;
+	if (mr_unlikely(facts.known)) {
+		mr_push_known(q, session, queue, facts.origin);
+		return MRF_STATUS_CODE_OK;
+	}
+	facts.entry_flags |= MR_ENTRY_TIME;
+	e = make_entry(q, session, m, facts.entry_flags, body->header_bytes, body->bytes);
+	if (mr_unlikely(e == NULL))
+		return refusal(q, session, facts.entry_flags, body->bytes);
+	mr_entry_time(e)->key = key;
+	if (mr_unlikely(!mr_key_admit(q, queue, e))) {
+		mr_entry_free(q, e);
+		return MRF_STATUS_CODE_NO_MEMORY;
+	}
+	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
+	finish_push(q, session, queue, e, facts.origin, true);
+	return MRF_STATUS_CODE_OK;
+}
+
+/* Takes a Push for a queue that goes by keys. */
+static void __attribute__((noinline)) push_keyed(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m)
+{
+	const struct mrf_push_options options = {.key = mr_key_of(queue, m)};
+	struct body body = {m->headers, m->header_bytes, m->header_bytes + m->payload_bytes};
+	uint32_t status;
+
+	if (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) {
+		mr_fragment_push(q, session, queue, m, &options);
+		return;
+	}
+	status = options.key != 0 ? push_by_key(q, session, queue, m, &body, options.key)
+				  : push_whole(q, session, queue, m, &body, &options);
+	if (status != MRF_STATUS_CODE_OK)
+		mr_push_refuse(q, session, queue, m->header.target, m, status);
+}
+
+/* Takes a fragment of a message with options: 0, or the StatusCode to refuse with. */
+static uint32_t __attribute__((noinline)) push_fragment(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m)
+{
+	struct mr_message_view push = *m;
+	struct mrf_push_options options;
+	uint32_t status = mr_options_take(&push, &options);
+
+	if (status != MRF_STATUS_CODE_OK)
+		return status;
+	if (queue->takes_key && options.key == 0)
+		options.key = mr_key_of(queue, &push);
+	mr_fragment_push(q, session, queue, &push, &options);
+	return MRF_STATUS_CODE_OK;
+}
+
+static uint64_t __attribute__((noinline))
+key_of(struct mr_queue *queue, const struct mr_message_view *m, const struct body *body)
+{
+	struct mr_message_view push = view_of(m, body);
+
+	return mr_key_of(queue, &push);
+}
+
+/* Takes a whole message whose header block begins with its options: as push_whole. */
+static uint32_t __attribute__((noinline)) push_options(struct mr_queues *q, uint64_t session,
+	struct mr_queue *queue, const struct mr_message_view *m, const struct body *body)
+{
+	struct mrf_push_options options;
+
+	memcpy(&options, m->headers, sizeof(options));
+	if (!mr_options_are_good(m, &options))
+		return MRF_STATUS_CODE_BAD;
+	if (queue->takes_key && options.key == 0)
+		options.key = key_of(queue, m, body);
+	return push_whole(q, session, queue, m, body, &options);
+}
+
+/* The same, faster with a key and no other option. The block is read word by word: a wide load
+ * would wait for the narrower stores of its producer. */
+MR_ALWAYS_INLINE uint32_t push_with(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	const struct mr_message_view *m)
+{
+	const uint32_t block_bytes = (uint32_t)sizeof(struct mrf_push_options);
+	uint64_t key, others;
+	struct body body;
+
+	if (mr_unlikely(m->header_bytes < block_bytes))
+		return MRF_STATUS_CODE_BAD;
+	_Static_assert(offsetof(struct mrf_push_options, key) == 0 &&
+			       sizeof(struct mrf_push_options) == 32,
+		"the first of four words");
+	key = mr_message_load_64(m->headers);
+	others = mr_message_load_64(m->headers + 8) | mr_message_load_64(m->headers + 16) |
+		 mr_message_load_64(m->headers + 24);
+	body.headers = m->headers + block_bytes;
+	body.header_bytes = m->header_bytes - block_bytes;
+	body.bytes = body.header_bytes + m->payload_bytes;
+	return queue->takes_key && key != 0 && others == 0
+		       ? push_by_key(q, session, queue, m, &body, key)
+		       : push_options(q, session, queue, m, &body);
+}
+
+void mr_queues_push_with(
+	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms)
+{
+	struct mr_queue *queue = mr_queue_by_number(q, m->header.target);
+	uint32_t status;
+
+	mr_queues_at(q, now_ms);
+	if (mr_unlikely(queue == NULL))
+		status = MRF_STATUS_CODE_NOT_FOUND;
+	else if (mr_unlikely(queue->kind != MRF_QUEUE_KIND_QUEUE || queue->is_dead))
+		status = MRF_STATUS_CODE_BAD;
+	else if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0))
+		status = push_fragment(q, session, queue, m);
+	else
+		status = push_with(q, session, queue, m);
+	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
+		mr_push_refuse(q, session, queue, m->header.target, m, status);
 }
 
 /* Check, make and finish are inlined here; reassembly calls them as functions (fragment.c). */
@@ -444,7 +645,7 @@ void mr_queues_push(
 	if (mr_unlikely(queue == NULL))
 		goto refuse;
 	if (mr_unlikely(queue->takes_key)) {
-		mr_options_push_keyed(q, session, queue, m);
+		push_keyed(q, session, queue, m);
 		return;
 	}
 	if (mr_unlikely((m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT) != 0)) {
@@ -458,14 +659,14 @@ void mr_queues_push(
 		mr_push_known(q, session, queue, facts.origin);
 		return;
 	}
-	e = make_entry(q, session, m, facts.entry_flags, body_bytes);
+	e = make_entry(q, session, m, facts.entry_flags, m->header_bytes, body_bytes);
 	if (mr_unlikely(e == NULL)) {
 		status = mr_entry_refusal(
 			q, mr_client_find(q, session)->account, facts.entry_flags, body_bytes);
 		goto refuse;
 	}
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
-	finish_push(q, session, queue, e, facts.origin);
+	finish_push(q, session, queue, e, facts.origin, false);
 	return;
 refuse:
 	mr_push_refuse(q, session, queue, m->header.target, m, status);

@@ -66,17 +66,22 @@ void mr_push_known(struct mr_queues *q, uint64_t session, struct mr_queue *queue
 void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queue, uint32_t number,
 	const struct mr_message_view *m, uint32_t status);
 
+/* Options of pushes (options.c) */
 /* Takes the options off a PushOptions message, so that it is a Push with a body of its own. 0, or
- * the StatusCode to refuse with (options.c). */
+ * the StatusCode to refuse with. */
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
-/* Takes a Push for a queue that goes by keys. */
-void mr_options_push_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	const struct mr_message_view *m);
+/* True if the bus knows all that the options ask for, and they fit the message. */
+bool mr_options_are_good(const struct mr_message_view *m, const struct mrf_push_options *options);
 /* Makes the queue ready for the options of a push: 0, or the StatusCode. */
 uint32_t mr_options_prepare(
 	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options);
 /* True if the entry of the push has a struct mr_queue_time. */
-bool mr_options_has_time(const struct mrf_push_options *options);
+static inline bool mr_options_has_time(const struct mrf_push_options *options)
+{
+	return options->ttl_ms != 0 || options->delay_ms != 0 || options->at_ms != 0 ||
+	       options->key != 0 || options->priority != 0 ||
+	       options->repeat != MRF_PUSH_REPEAT_NONE;
+}
 /* Gives a new entry the times of its push. */
 void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	const struct mrf_push_options *options);

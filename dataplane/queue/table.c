@@ -198,7 +198,8 @@ static bool put_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 		mr_ttl_wait(q, queue, e);
 		return true;
 	}
-	mr_level_place(q, queue, e);
+	if (mr_entry_time(e)->level != 0)
+		mr_level_place(q, queue, e);
 	if (mr_key_has(queue, e) && mr_key_put(q, queue, e, false))
 		return true;
 	if (mr_entry_ends(e))
@@ -244,12 +245,17 @@ void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 
 bool mr_queue_take_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
-	unsigned rank = mr_entry_rank(e);
-	struct mr_queue_entry **returned = mr_queue_returned_of(queue, rank);
+	struct mr_queue_entry **returned;
+	unsigned rank;
 
-	if (mr_key_stands(e))
+	if (mr_key_stands(e)) {
+		queue->apart_count--;
 		mr_key_take(q, queue, e);
-	else if (mr_entry_ends(e))
+		return true;
+	}
+	rank = mr_entry_rank(e);
+	returned = mr_queue_returned_of(queue, rank);
+	if (mr_entry_ends(e))
 		mr_ttl_take(q, queue, e);
 	else if (*returned == e)
 		(void)mr_returned_pop(q, returned);
