@@ -45,6 +45,7 @@ struct mr_queue_options actor_queue_options(unsigned queue)
 		.max_deliver = o->max_deliver,
 		.when_expired = o->when_expired,
 		.single_active = o->single_active,
+		.aging_s = (uint16_t)(o->aging_ms / 1000),
 		.in_flight_per_key = (uint8_t)o->in_flight_per_key,
 	};
 }

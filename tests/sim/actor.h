@@ -12,6 +12,7 @@
 
 #define ACTOR_HELD_MAX      64u
 #define ACTOR_STUCK_MAX     4u
+#define ACTOR_TICKETS_MAX   16u
 #define ACTOR_CALLS         512u
 #define ACTOR_PUBLISHED_MAX 64u
 #define ACTOR_ADDRESS       "udp://10.0.0.1:7400"
@@ -34,6 +35,8 @@ struct actor {
 	uint64_t next_id;
 	uint32_t open[MODEL_MESSAGES_MAX];   /* numbers with unknown outcome, by id */
 	uint64_t own_id[MODEL_MESSAGES_MAX]; /* at least once: by the library's ids */
+	unsigned tickets_count;              /* pushed with a delay, and perhaps cancelled */
+	uint32_t tickets[ACTOR_TICKETS_MAX];
 	/* a publisher: promised messages that may not have been accepted */
 	unsigned subject;
 	unsigned published_count;

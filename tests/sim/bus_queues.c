@@ -322,6 +322,7 @@ struct mrf_queue_options bus_options_of(struct mrf_table t)
 		.when_expired = mrf_queue_options_when_expired(t),
 		.single_active = mrf_queue_options_single_active(t),
 		.not_idempotent = mrf_queue_options_not_idempotent(t),
+		.aging_ms = mrf_queue_options_aging_ms(t),
 		.in_flight_per_key = mrf_queue_options_in_flight_per_key(t),
 		.retry_min_ms = mrf_queue_options_retry_min_ms(t),
 		.retry_max_ms = mrf_queue_options_retry_max_ms(t),
@@ -393,6 +394,23 @@ static void alias(struct bus_session *s, uint32_t correlation, struct mrf_table 
 		mrf_alias_response_write(&b, &response));
 }
 
+static void withdraw(struct bus_session *s, uint32_t correlation, struct mrf_table t)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_WITHDRAW,
+		.kind = MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_cancel_request_queue(t),
+		.session = s->id,
+		.ticket = mrf_cancel_request_ticket(t),
+	};
+	int code;
+
+	bus_tick();
+	code = mrf_queue_answer_code(ask(v, NULL));
+	model_withdrawn((uint32_t)v.ticket, code);
+	answer_result(s, correlation, code, "");
+}
+
 static void request(struct bus_session *s, const struct mr_message_view *m)
 {
 	struct mrf_queue_command v = {.session = s->id};
@@ -425,6 +443,9 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 		v.prefetch_bytes = mrf_consume_request_prefetch_bytes(t);
 		v.paused = mrf_consume_request_paused(t);
 		open_queue(s, m->header.target, &v, mrf_consume_request_options(t));
+		break;
+	case MRF_CLIENT_BODY_CANCEL_REQUEST:
+		withdraw(s, m->header.target, mrf_client_message_body(t));
 		break;
 	case MRF_CLIENT_BODY_ALIAS_REQUEST:
 		alias(s, m->header.target, mrf_client_message_body(t));

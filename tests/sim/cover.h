@@ -18,6 +18,12 @@
 	X(PUSH_DELAY, "push with a delay")                                                         \
 	X(PUSH_AT, "push for a time")                                                              \
 	X(PUSH_PRIORITY, "push with a priority")                                                   \
+	X(PUSH_TICKET, "push with a ticket")                                                       \
+	X(CANCEL, "cancel by ticket")                                                              \
+	X(CANCEL_TOLD, "cancel, and the program was told")                                         \
+	X(CANCEL_LATE, "cancel too late")                                                          \
+	X(AGED, "older message of a lower priority goes first")                                    \
+	X(EDIT_AGING, "edit of ageing")                                                            \
 	X(PUSH_REFUSED, "push refused")                                                            \
 	X(PUBLISH, "publish into a bound queue")                                                   \
 	X(PUBLISH_KEY, "publish whose key is a token")                                             \

@@ -29,6 +29,7 @@ static const uint32_t queue_options[] = {
 	MRF_QUEUE_OPTION_MAX_DELIVER,
 	MRF_QUEUE_OPTION_WHEN_EXPIRED,
 	MRF_QUEUE_OPTION_SINGLE_ACTIVE,
+	MRF_QUEUE_OPTION_AGING,
 	MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY,
 	MRF_QUEUE_OPTION_RETRY_MIN,
 	MRF_QUEUE_OPTION_RETRY_MAX,
@@ -62,6 +63,7 @@ static struct mrf_queue_options draw_values(void)
 							   : MRF_QUEUE_EXPIRED_DEAD_LETTER),
 		.single_active =
 			(uint8_t)(world_chance(30) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO),
+		.aging_ms = world_chance(30) ? 0 : 10 + world_draw(1000),
 		.in_flight_per_key = (uint16_t)(1 + world_draw(3)),
 		.retry_min_ms = world_chance(40) ? 0 : 1 + world_draw(200),
 		.retry_max_ms = 1 + world_draw(1500),
@@ -90,8 +92,9 @@ static bool same(const struct mrf_queue_options *a, const struct mrf_queue_optio
 	       a->max_deliver == b->max_deliver && a->when_expired == b->when_expired &&
 	       a->single_active == b->single_active &&
 	       (a->in_flight_per_key ?: 1) == (b->in_flight_per_key ?: 1) &&
-	       a->retry_min_ms == b->retry_min_ms && a->retry_max_ms == b->retry_max_ms &&
-	       a->retry_factor == b->retry_factor && a->retry_jitter == b->retry_jitter;
+	       a->aging_ms == b->aging_ms && a->retry_min_ms == b->retry_min_ms &&
+	       a->retry_max_ms == b->retry_max_ms && a->retry_factor == b->retry_factor &&
+	       a->retry_jitter == b->retry_jitter;
 }
 
 /* The bus says of the queue's options what the model says. */
@@ -137,6 +140,8 @@ static void edit_queue(unsigned i)
 	if (!may)
 		world_fail("%s: an edit of its policy was to be refused", q->name);
 	cover(COVER_EDIT);
+	if (edits & MRF_QUEUE_OPTION_AGING)
+		cover(COVER_EDIT_AGING);
 	if (edits & RETRY_OPTIONS)
 		cover(COVER_EDIT_RETRY);
 	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)

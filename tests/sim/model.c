@@ -9,6 +9,7 @@
 #include "tests/sim/world.h"
 
 #define MAGIC       0x4d53524dull
+#define LEVEL_MAX   9u
 #define NORMAL      5u   /* level 4 of 9 to 0 */
 #define LATE_MS_MAX 600u /* a worker that stood still for so long takes the time out of its clock */
 
@@ -28,8 +29,8 @@ uint32_t messages_count;
 uint64_t model_sends;
 static uint64_t places;
 
-static const char *const state_names[] = {
-	"not taken", "ready", "put off", "out", "done", "dead", "displaced", "ended", "in doubt"};
+static const char *const state_names[] = {"not taken", "ready", "put off", "out", "done", "dead",
+	"cancelled", "displaced", "ended", "in doubt"};
 
 void model_open(void)
 {
@@ -256,7 +257,7 @@ bool model_surely_ready(const struct message *m, uint64_t now_ms)
 	case PUT_OFF: return now_ms >= m->since_ms + m->late_ms + SLACK_MS;
 	case OUT:
 		/* A failed attempt is put off, and nobody knows which deliveries count as one. */
-		if (model_queue_with(m)->holds.retry_min_ms != 0)
+		if (model_queue_with(m)->retries)
 			return false;
 		return bus_session_of(m->session) != NULL && model_timed_out(m, now_ms, SLACK_MS);
 	default: return false;
@@ -273,6 +274,30 @@ static bool goes_before(const struct message *a, const struct message *b)
 	return a->place < b->place;
 }
 
+/* Returns the level of priority that a waiting message has reached. */
+static uint64_t aged(const struct message *m, uint64_t now_ms)
+{
+	uint64_t steps = (now_ms - m->taken_ms) / model_queue_with(m)->holds.aging_ms;
+	unsigned level = LEVEL_MAX - m->priority;
+
+	return steps < m->priority ? level + steps : LEVEL_MAX;
+}
+
+/* With ageing, of two equal ones the older goes first. */
+static bool goes_before_now(const struct message *a, const struct message *b, uint64_t now_ms)
+{
+	uint64_t of_a, of_b;
+
+	if (model_queue_with(a)->holds.aging_ms == 0 || a->key != 0 || b->key != 0 ||
+		a->priority == b->priority)
+		return goes_before(a, b);
+	of_a = aged(a, now_ms > a->taken_ms + SLACK_MS ? now_ms - SLACK_MS : a->taken_ms);
+	of_b = aged(b, now_ms + SLACK_MS);
+	if (a->priority > b->priority && of_a >= of_b)
+		cover(COVER_AGED);
+	return of_a > of_b || (of_a == of_b && a->place < b->place);
+}
+
 /* A delayed message has its place by the time when the bus saw that it was due. */
 static void check_order(const struct message *m, uint64_t now_ms)
 {
@@ -281,7 +306,7 @@ static void check_order(const struct message *m, uint64_t now_ms)
 	for (uint32_t i = 1; i < messages_count; i++) {
 		const struct message *other = &messages[i];
 
-		if (other != m && other->queue == m->queue && goes_before(other, m) &&
+		if (other != m && other->queue == m->queue && goes_before_now(other, m, now_ms) &&
 			model_surely_ready(other, now_ms))
 			world_fail("message %u of %s is sent before message %u, which is %s and "
 				   "was taken earlier",
@@ -409,7 +434,8 @@ static void count_options(const struct message *m)
 		bool has;
 		enum cover verb;
 	} all[] = {{m->ttl_ms != 0, COVER_PUSH_TTL}, {m->delay_ms != 0, COVER_PUSH_DELAY},
-		{m->at_ms != 0, COVER_PUSH_AT}, {m->priority != NORMAL, COVER_PUSH_PRIORITY}};
+		{m->at_ms != 0, COVER_PUSH_AT}, {m->ticketed, COVER_PUSH_TICKET},
+		{m->priority != NORMAL, COVER_PUSH_PRIORITY}};
 
 	for (unsigned i = 0; i < MR_ARRAY_COUNT(all); i++)
 		if (all[i].has)
@@ -563,7 +589,7 @@ static void comes_back(struct message *m)
 {
 	bool late = model_timed_out(m, bus_queues_ms(), 0);
 
-	m->state = late && model_queue_with(m)->holds.retry_min_ms != 0 ? DOUBT : READY;
+	m->state = late && model_queue_with(m)->retries ? DOUBT : READY;
 	m->since_ms = bus_queues_ms();
 }
 
@@ -686,7 +712,7 @@ static void check_end(const struct message *m)
 	if (!model_queue_with(m)->exactly_once) {
 		model_check(!m->accepted || m->program_acked || m->dead_read > 0 ||
 				    model_time_may_discard(m) || model_full_may_discard(m) ||
-				    model_letter_missing(m),
+				    m->cancelled || model_letter_missing(m),
 			m, "accepted, and in the end neither done nor dead");
 		return;
 	}
@@ -697,6 +723,7 @@ static void check_end(const struct message *m)
 		model_check(m->dead_read == 0, m, "done, and dead as well");
 		break;
 	case ENDED: model_time_check_end(m); break;
+	case CANCELLED: model_check(m->dead_read == 0, m, "cancelled, and dead"); break;
 	case DISPLACED: model_check(m->dead_read == 0, m, "it made room, and is dead"); break;
 	case DEAD:
 		model_check(m->dead_read == 1 || model_letter_missing(m), m,

@@ -54,6 +54,7 @@ struct model_queue {
 	uint32_t letters;      /* those that ever held */
 	enum model_letters letters_kind; /* the named one's */
 	bool letters_named;
+	bool retries; /* has a back-off, or had one */
 	bool exactly_once;
 	bool times;      /* some messages have a time to live */
 	bool delays;     /* some messages are delivered later */
@@ -95,6 +96,12 @@ void model_clock_steps(void);
 /* Sets the delay of a message that was not pushed yet: a time from the receipt, or Unix time. */
 void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms);
 uint32_t model_delay_ms(uint32_t number);
+/* Gives a message with a delay a ticket: its number. */
+void model_ticket(uint32_t number);
+bool model_has_ticket(uint32_t number);
+/* The bus answered a request to cancel it; a program got the answer 0. */
+void model_withdrawn(uint32_t number, int code);
+void model_cancel_told(uint32_t number);
 uint64_t model_at_ms(uint32_t number);
 unsigned model_queue_of(uint32_t number);
 /* Returns the number in a body. */

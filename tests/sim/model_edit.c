@@ -23,7 +23,7 @@ static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
 	if (m->state != OUT || bus_session_of(m->session) == NULL)
 		return;
 	if (model_timed_out(m, now_ms, SLACK_MS)) {
-		m->state = model_queue_with(m)->holds.retry_min_ms != 0 ? DOUBT : READY;
+		m->state = model_queue_with(m)->retries ? DOUBT : READY;
 		m->since_ms = now_ms;
 	} else if (model_timed_out(m, now_ms, 0)) {
 		m->state = DOUBT;
@@ -68,6 +68,8 @@ void model_options_set(
 		o->when_expired = values->when_expired;
 	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 		o->single_active = values->single_active;
+	if (edits & MRF_QUEUE_OPTION_AGING)
+		o->aging_ms = values->aging_ms;
 	if (edits & MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY)
 		o->in_flight_per_key = values->in_flight_per_key;
 	if (edits & MRF_QUEUE_OPTION_RETRY_MIN)
@@ -89,6 +91,7 @@ void model_edited(unsigned queue, uint32_t edits, const struct mrf_queue_options
 	model_keys_edited(queue, edits, values);
 	model_options_set(&model_queues[queue].holds, edits, values);
 	model_queues[queue].edited |= edits;
+	model_queues[queue].retries |= model_queues[queue].holds.retry_min_ms != 0;
 	model_queues[queue].fulls |= 1u << model_queues[queue].holds.when_full;
 	if (edits & MRF_QUEUE_OPTION_SINGLE_ACTIVE)
 		model_queues[queue].single_since = model_sends + 1;

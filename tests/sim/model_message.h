@@ -26,6 +26,7 @@ enum state {
 	OUT,
 	DONE,
 	DEAD,
+	CANCELLED, /* by its ticket */
 	DISPLACED, /* to make room: discarded */
 	ENDED,     /* by its time to live: discarded, or dead */
 	DOUBT,     /* settled, or to be delivered again: not known */
@@ -86,6 +87,8 @@ struct message {
 	/* its delay */
 	uint32_t delay_ms;
 	uint64_t at_ms;  /* Unix time */
+	bool ticketed;   /* its number is its ticket */
+	bool cancelled;  /* or a copy of it */
 	uint64_t due_ms; /* earliest end of the delay */
 	/* its time to live */
 	uint32_t ttl_ms;       /* 0: none */

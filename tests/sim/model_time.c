@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages with a time to live. It begins when the queue receives the message or its first
  * fragment. The bus ends it by itself, so the model looks at the clock. */
+#include <errno.h>
+
 #include "tests/sim/bus.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/model_message.h"
 #include "tests/sim/program.h"
 #include "tests/sim/world.h"
@@ -17,6 +20,52 @@ void model_delay(uint32_t number, uint32_t delay_ms, uint64_t at_ms)
 {
 	messages[number].delay_ms = delay_ms;
 	messages[number].at_ms = at_ms;
+}
+
+void model_ticket(uint32_t number)
+{
+	messages[number].ticketed = true;
+}
+
+bool model_has_ticket(uint32_t number)
+{
+	return messages[number].ticketed;
+}
+
+/* True if it surely waits for its time. */
+static bool surely_waits(const struct message *m)
+{
+	return m->state == PUT_OFF && m->sends == 0 && m->at_ms == 0 &&
+	       bus_queues_ms() + SLACK_MS < m->since_ms && !m->may_leave &&
+	       !model_time_over(m, bus_queues_ms() + SLACK_MS, 0);
+}
+
+void model_withdrawn(uint32_t number, int code)
+{
+	struct message *m = &messages[number];
+	bool once = model_queues[m->queue].exactly_once;
+
+	model_time_pass();
+	if (code == -ESRCH)
+		model_check(!once || !surely_waits(m), m,
+			"it waits, and was not found to be cancelled");
+	if (code != 0)
+		return;
+	world_trace("%s: %u is cancelled", model_queues[m->queue].name, number);
+	cover(COVER_CANCEL);
+	m->cancelled = true;
+	if (!once)
+		return;
+	model_check(m->sends == 0 && (m->state == PUT_OFF || m->state == DOUBT), m, "cancelled");
+	m->state = CANCELLED;
+}
+
+void model_cancel_told(uint32_t number)
+{
+	const struct message *m = &messages[number];
+
+	model_check(m->cancelled, m, "a program was told that it is cancelled, and it is not");
+	cover(COVER_CANCEL_TOLD);
 }
 
 uint32_t model_delay_ms(uint32_t number)

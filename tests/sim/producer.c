@@ -97,7 +97,8 @@ static bool push(struct actor *a, struct mr_client *c, struct mr_queue *q, uint3
 		.priority = priority_of(LEVEL_MAX - model_priority(number)),
 		.ttl_ms = model_ttl_ms(number),
 		.delay_ms = model_delay_ms(number),
-		.at_ms = model_at_ms(number)};
+		.at_ms = model_at_ms(number),
+		.ticket = model_has_ticket(number) ? number : 0};
 	char key[64];
 	uint64_t id;
 	int error;
@@ -136,7 +137,7 @@ static uint32_t draw_ttl_ms(const struct actor *a)
 	return 1 + world_draw(world_chance(30) ? 60000 : 2500);
 }
 
-static void draw_delay(const struct actor *a, uint32_t number)
+static void draw_delay(struct actor *a, uint32_t number)
 {
 	if (!model_queues[a->queue].delays || world_chance(70))
 		return;
@@ -145,6 +146,10 @@ static void draw_delay(const struct actor *a, uint32_t number)
 	else
 		model_delay(number, 0,
 			WORLD_UNIX_MS + world_now_ns() / WORLD_MS + world_draw(3500) - 500);
+	if (a->tickets_count == ACTOR_TICKETS_MAX || world_chance(50))
+		return;
+	model_ticket(number);
+	a->tickets[a->tickets_count++] = number;
 }
 
 static void draw_key(const struct actor *a, uint32_t number)
@@ -182,6 +187,22 @@ static void push_some(struct actor *a, struct mr_client *c, struct mr_queue *q)
 	}
 }
 
+/* Cancels a message, which may be due already, or not be pushed yet. */
+static void cancel_some(struct actor *a, struct mr_client *c)
+{
+	unsigned i = world_draw(a->tickets_count);
+	uint32_t number = a->tickets[i];
+	int error = mr_queue_cancel(c, model_queues[a->queue].name, number);
+
+	if (actor_is_dead())
+		return;
+	a->tickets[i] = a->tickets[--a->tickets_count];
+	if (error == 0)
+		model_cancel_told(number);
+	else if (error == -ESRCH)
+		cover(COVER_CANCEL_LATE);
+}
+
 static bool all_known(const struct actor *a)
 {
 	for (uint64_t id = 1; id < a->next_id; id++)
@@ -213,6 +234,8 @@ void actor_produce(struct process *p, void *arg)
 	if (q != NULL)
 		push_open(a, c, q);
 	while (actor_goes_on(a)) {
+		if (a->tickets_count > 0 && world_chance(30))
+			cancel_some(a, c);
 		switch (world_draw(4)) {
 		case 0: push_some(a, c, q); break;
 		case 1:

@@ -88,11 +88,13 @@ static void make_queue(unsigned i)
 	q->asked.single_active = world_chance(15) ? MRF_SINGLE_ACTIVE_YES : MRF_SINGLE_ACTIVE_NO;
 	q->expirations = 1u << q->asked.when_expired;
 	if (world_chance(40)) {
+		q->retries = true;
 		q->asked.retry_min_ms = 1 + world_draw(150);
 		q->asked.retry_max_ms = 100 + world_draw(1000);
 		q->asked.retry_factor = (uint16_t)(100 + world_draw(300));
 		q->asked.retry_jitter = (uint8_t)(1 + world_draw(100));
 	}
+	q->asked.aging_ms = world_chance(20) ? 1000 * (1 + world_draw(2)) : 0;
 	q->times = world_chance(50);
 	q->delays = world_chance(50);
 	q->exactly_once = !world_chance(25);
