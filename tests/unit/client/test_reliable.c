@@ -135,7 +135,7 @@ static void all_comes_in_order_when_some_is_lost(void **state)
 
 static void all_comes_in_order_when_much_is_lost(void **state)
 {
-	echo(*state, 30, 1000);
+	echo(*state, 30, 500);
 }
 
 static void all_comes_once_when_each_frame_comes_twice(void **state)
