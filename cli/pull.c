@@ -9,6 +9,7 @@
 #include "client/millrace.h"
 #include "cli/headers.h"
 #include "cli/lines.h"
+#include "cli/making.h"
 #include "cli/options.h"
 #include "cli/priority.h"
 #include "cli/stage.h"
@@ -39,6 +40,7 @@ struct settings {
 	bool exclusive;
 	uint64_t batch;
 	uint64_t max_wait_ms;
+	struct mr_cli_making making;
 };
 
 struct pull {
@@ -328,10 +330,15 @@ static int pull(struct pull *p)
 		.tag = p->set->tag,
 		.rate = p->set->rate,
 		.prefetch_bytes = (uint32_t)p->set->prefetch_bytes,
-		.exclusive = p->set->exclusive};
-	int rc = mr_cli_stage_open(&p->stage, p->client);
-	int code;
+		.exclusive = p->set->exclusive,
+		.key_from = p->set->making.key_from,
+		.dead_letter = p->set->making.dead_letter};
+	int code = mr_cli_making_take(p->cli, &p->set->making, &options.queue);
+	int rc;
 
+	if (code)
+		return code;
+	rc = mr_cli_stage_open(&p->stage, p->client);
 	if (rc)
 		return mr_cli_fail_call(p->cli, p->client, rc, p->stage.opening);
 	/* Up to this many lines may be printed before their messages are acked. */
@@ -493,6 +500,7 @@ static const struct mr_cli_option options_[] = {
 		.max = 86400000,
 		.help = "with --exec: redeliver a failed message after TIME (default: as the "
 			"queue says by retry_min, else 100ms)"},
+	MR_CLI_MAKING_OPTIONS,
 	MR_CLI_RAW_OPTION("print only payloads, unchanged, each followed by a newline"),
 	MR_CLI_JSON_OPTION("print one JSON object per line"),
 	{0},

@@ -10,6 +10,7 @@
 #include "cli/feed.h"
 #include "cli/headers.h"
 #include "cli/input.h"
+#include "cli/making.h"
 #include "cli/options.h"
 #include "cli/priority.h"
 #include "cli/text.h"
@@ -27,11 +28,9 @@ struct settings {
 	const char *publisher;
 	const char *priority;
 	const char *when_full;
-	const char *policy;
 	const char *when_expired;
 	const char *key;
-	const char *key_from;
-	uint64_t in_flight_per_key;
+	struct mr_cli_making making;
 	uint64_t limit;
 	uint64_t age_ms;
 	uint64_t ack_timeout_ms;
@@ -56,6 +55,7 @@ struct push {
 	struct mr_queue *queue;
 	struct mr_push message;
 	struct mr_cli_times times;
+	struct mr_queue_options making;
 	uint64_t pushed;
 	uint64_t accepted;
 	int error; /* error of the first failure */
@@ -205,26 +205,6 @@ static int fail(const struct push *p, const char *queue, int error)
 	return mr_cli_fail_call(p->cli, p->client, error, queue);
 }
 
-static enum mr_policy policy_of(const char *text)
-{
-	static const struct {
-		const char *name;
-		enum mr_policy policy;
-	} policies[] = {
-		{"lru", MR_POLICY_LEAST_RECENTLY_USED},
-		{"round-robin", MR_POLICY_ROUND_ROBIN},
-		{"least-outstanding", MR_POLICY_LEAST_OUTSTANDING},
-		{"random", MR_POLICY_RANDOM},
-		{"weighted", MR_POLICY_WEIGHTED},
-		{"key-shared", MR_POLICY_KEY_SHARED},
-	};
-
-	for (size_t i = 0; text != NULL && i < sizeof(policies) / sizeof(policies[0]); i++)
-		if (strcmp(text, policies[i].name) == 0)
-			return policies[i].policy;
-	return MR_POLICY_DEFAULT;
-}
-
 static uint8_t expired_of(const char *text)
 {
 	if (text == NULL)
@@ -249,18 +229,18 @@ static int open_queue(struct push *p, const char *name)
 {
 	const struct settings *set = p->set;
 	struct mr_push_options options = {
+		.queue = p->making,
 		.promise = mr_cli_promise(set->promise),
 		.publisher = set->publisher,
 		.next_id = set->first_id,
-		.queue.policy = policy_of(set->policy),
 		.queue.messages_max = set->limit,
 		.queue.age_max_ms = (uint32_t)set->age_ms,
 		.queue.ack_timeout_ms = (uint32_t)set->ack_timeout_ms,
 		.queue.max_deliver = (uint16_t)set->max_deliver,
 		.queue.when_full = full_of(set->when_full),
 		.queue.when_expired = expired_of(set->when_expired),
-		.queue.in_flight_per_key = (uint16_t)set->in_flight_per_key,
-		.key_from = set->key_from,
+		.key_from = set->making.key_from,
+		.dead_letter = set->making.dead_letter,
 		.retry.min_ms = (uint32_t)set->retry_min_ms,
 		.retry.max_ms = (uint32_t)set->retry_max_ms,
 		.retry.factor = (uint16_t)(set->retry_factor * 100 + 0.5),
@@ -372,7 +352,7 @@ static int prepare(struct push *p, const struct mr_cli_words *w, struct mr_cli_i
 	if (p->set->priority)
 		(void)mr_cli_priority_parse(p->set->priority, &p->message.priority);
 	p->message.key = p->set->key;
-	code = take_times(p);
+	code = take_times(p) ?: mr_cli_making_take(p->cli, &p->set->making, &p->making);
 	if (code)
 		return code;
 	rc = mr_cli_input_take(payload, word);
@@ -493,28 +473,7 @@ static const struct mr_cli_option options[] = {
 		.choices = "discard|dead-letter",
 		.help = "for a new queue: a message whose time to live is over is "
 			"discarded (default) or becomes a dead letter"},
-	{.name = "policy",
-		.type = MR_CLI_TEXT,
-		.value = "POLICY",
-		.offset = offsetof(struct settings, policy),
-		.choices = "lru|round-robin|least-outstanding|random|weighted|key-shared",
-		.help = "for a new queue, to choose the next consumer: lru, "
-			"round-robin (default), least-outstanding, random, weighted or "
-			"key-shared"},
-	{.name = "key-from",
-		.type = MR_CLI_TEXT,
-		.value = "WHAT",
-		.offset = offsetof(struct settings, key_from),
-		.help = "for a new queue with --policy key-shared: the key of a message without "
-			"--key, 'header NAME' or 'token N' of its subject"},
-	{.name = "in-flight-per-key",
-		.type = MR_CLI_COUNT,
-		.value = "COUNT",
-		.offset = offsetof(struct settings, in_flight_per_key),
-		.min = 1,
-		.max = 250,
-		.help = "for a new queue with --policy key-shared: messages of one key that may "
-			"be unsettled at once (default 1)"},
+	MR_CLI_MAKING_OPTIONS,
 	{.name = "age",
 		.type = MR_CLI_MS,
 		.value = "TIME",

@@ -14,7 +14,7 @@
 
 #define MR_CONTROL_REQUESTS_MAX 64u
 #define MR_CONTROL_REQUEST_BYTES_MAX                                                               \
-	704u /* a subscribe request with the longest pattern and group */
+	1024u /* a consume request with the longest names, key_from and tag */
 #define MR_CONTROL_RESEND_NS 1000000000ull
 
 struct mr_part;

@@ -154,6 +154,10 @@ struct mr_push_options {
 	const char *key_from;
 	/** Back-off of the queue if this handle makes it. */
 	struct mr_queue_retry retry;
+	/** Queue that gets the dead letters, if this handle makes the queue: one of the same
+	 * worker, made if there is none; "none": they are discarded; "default": NAME.dead; NULL:
+	 * the default of the bus, agrees with any. Copied. */
+	const char *dead_letter;
 };
 
 /** Opens a queue for pushing, and makes it if there is none. Waits for the bus and serves
@@ -164,11 +168,13 @@ struct mr_push_options {
  * @param options  copied; NULL: at least once, default options of the queue
  * @param out      the handle; NULL after a failure. Lives until mr_queue_close() or mr_close().
  * @retval 0           open; it stays usable after reconnections
- * @retval -EINVAL     malformed name or option
+ * @retval -EINVAL     malformed name or option; `dead_letter` is at another worker, and mr_error()
+ *                     names a queue that is not
  * @retval -EEXIST     the queue exists with other options
  * @retval -EACCES     the bus refuses this name
  * @retval -ENOSPC     the table of queues is full
  * @retval -EDQUOT     this host's or user's share is used up
+ * @retval -EOPNOTSUPP the bus is older and does not know `dead_letter`
  * @retval -ETIMEDOUT  no answer within `request_timeout_ms`
  * @retval -ENOTCONN   no connection
  * @retval -EAGAIN     64 requests to control are under way
@@ -337,6 +343,8 @@ struct mr_consume_options {
 	const char *key_from;
 	/** Back-off of the queue if this consumer makes it. */
 	struct mr_queue_retry retry;
+	/** As mr_push_options::dead_letter. */
+	const char *dead_letter;
 };
 
 /** Receives one delivery, within the calls that process.
@@ -357,7 +365,7 @@ typedef void mr_delivery_fn(struct mr_client *c, const struct mr_delivery *d, vo
  *                  mr_close().
  * @return 0 or a negative errno value as from mr_queue_open(); -EINVAL also for a `prefetch` or
  *         `weight` above 65,535 and for a malformed `tag` or `rate`; -EOPNOTSUPP: the bus is older
- *         and does not know `rate`, `prefetch_bytes`, `exclusive` or `auto_renew` */
+ *         and does not know `rate`, `prefetch_bytes`, `exclusive`, `auto_renew` or `dead_letter` */
 MR_API int mr_consume(struct mr_client *c, const char *queue,
 	const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
 	struct mr_consumer **out);

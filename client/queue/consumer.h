@@ -118,6 +118,7 @@ struct mr_consumer {
 	uint32_t settle_options; /* bits of enum mrf_settle_option that the bus knows */
 	uint32_t retry_delay_ms; /* of nacks without a delay, in a queue without a back-off */
 	char name[MR_SUBJECT_BYTES + 1];
+	char dead_letter[MR_SUBJECT_BYTES + 1]; /* empty: none was given */
 };
 
 static inline struct mr_consumer *mr_consumer_of(struct mr_subscription *s)

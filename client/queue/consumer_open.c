@@ -34,6 +34,7 @@ uint32_t mr_consumer_encode(const struct mr_consumer *k, uint8_t *to, uint32_t r
 		.rate = k->rate,
 		.prefetch_bytes = k->prefetch_bytes,
 		.paused = k->paused,
+		.dead_letter = mr_queue_dead_letter_field(k->dead_letter),
 	};
 	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mrf_builder b;
@@ -151,6 +152,11 @@ int mr_consumer_new(struct mr_client *c, bool service, const char *name,
 	k->unsettled_free = UINT32_MAX;
 	k->fifo_end = &k->fifo_first;
 	memcpy(k->name, name, strlen(name) + 1);
+	error = mr_queue_dead_letter_take(c, k->dead_letter, options->dead_letter);
+	if (error != 0) {
+		free(k);
+		return error;
+	}
 	/* The first place is for a row of acks. */
 	if (!mr_consumer_settlements_room(k)) {
 		free(k);
@@ -166,7 +172,8 @@ static uint32_t wanted_of(const struct mr_consumer *k)
 	return (k->rate != 0 ? MRF_CONSUME_OPTION_RATE : 0u) |
 	       (k->prefetch_bytes != 0 ? MRF_CONSUME_OPTION_PREFETCH_BYTES : 0u) |
 	       (k->options.single_active != 0 ? MRF_CONSUME_OPTION_SINGLE_ACTIVE : 0u) |
-	       (k->renew_max_ms != 0 ? MRF_CONSUME_OPTION_LEASE : 0u);
+	       (k->renew_max_ms != 0 ? MRF_CONSUME_OPTION_LEASE : 0u) |
+	       (k->dead_letter[0] != '\0' ? MRF_CONSUME_OPTION_DEAD_LETTER : 0u);
 }
 
 int mr_consumer_open(struct mr_consumer *k)

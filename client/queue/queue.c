@@ -63,6 +63,7 @@ uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room)
 		.name = mrf_str(q->name),
 		.knows_memory = true,
 		.knows_share = true,
+		.dead_letter = mr_queue_dead_letter_field(q->dead_letter),
 	};
 	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mrf_builder b;
@@ -312,7 +313,10 @@ static int open_queue(struct mr_client *c, const char *name, const struct mr_pus
 		error = queue_new(c, name, options, &q);
 	if (error != 0)
 		return error;
-	error = open_now(q);
+	error = mr_queue_dead_letter_take(c, q->dead_letter, options->dead_letter) ?: open_now(q);
+	if (error == 0)
+		error = mr_queue_dead_letter_known(
+			c, q->dead_letter, q->box.push_options & MRF_PUSH_OPTION_DEAD_LETTER);
 	if (error != 0) {
 		mr_queue_free(q);
 		return error;

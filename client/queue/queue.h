@@ -35,6 +35,7 @@ struct mr_queue {
 	char key_from[MR_QUEUE_KEY_FROM_MAX + 1];
 	struct mr_queue_retry retry;
 	char name[MR_SUBJECT_BYTES + 1];
+	char dead_letter[MR_SUBJECT_BYTES + 1]; /* empty: none was given */
 };
 
 /* 0, or -EINVAL for reserved fields that are not 0. */
@@ -42,6 +43,13 @@ int mr_queue_options_check(struct mr_client *c, const struct mr_queue_options *o
 	const char *key_from, const struct mr_queue_retry *retry);
 /* Copies a checked text; NULL: an empty one. `to`: MR_QUEUE_KEY_FROM_MAX + 1 bytes. */
 void mr_queue_key_from_copy(char *to, const char *key_from);
+/* Checks and copies `dead_letter` of a client (dead_letter.c); NULL: an empty text. `to`:
+ * MR_SUBJECT_BYTES + 1 bytes. 0, or -EINVAL. */
+int mr_queue_dead_letter_take(struct mr_client *c, char *to, const char *dead_letter);
+/* Returns it as a field of a request. */
+struct mrf_string mr_queue_dead_letter_field(const char *dead_letter);
+/* 0, or -EOPNOTSUPP: it was given, and `knows`, the bit of the bus's answer, is 0. */
+int mr_queue_dead_letter_known(struct mr_client *c, const char *dead_letter, uint32_t knows);
 struct mr_queue *mr_queue_find(const struct mr_client *c, uint32_t serial);
 uint32_t mr_queue_encode(const struct mr_queue *q, uint8_t *to, uint32_t room);
 /* Takes control's answer. 0, or the reason why the queue is not open. */

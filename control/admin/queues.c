@@ -294,21 +294,6 @@ static bool is_operators(unsigned verb)
 	       verb == MRF_QUEUE_VERB_SCHEDULES;
 }
 
-/* True if a queue and the one for its dead letters are at different workers. Messages move between
- * queues of one worker only. */
-static bool homes_differ(const struct mr_admin_slot *s, const struct mrf_queue_command *v)
-{
-	unsigned workers = s->admin->link->dataplane.workers_count;
-	struct mrf_string to = v->dead_letter;
-
-	if ((v->edits & MRF_QUEUE_OPTION_DEAD_LETTER) == 0 || to.bytes == 0 || workers < 2 ||
-		(to.bytes == 4 && memcmp(to.data, "none", 4) == 0) ||
-		(to.bytes == 7 && memcmp(to.data, "default", 7) == 0))
-		return false;
-	return mr_queue_home(v->kind, v->name.data, v->name.bytes, workers) !=
-	       mr_queue_home(v->kind, to.data, to.bytes, workers);
-}
-
 void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 {
 	const struct mrf_queue_command v = {
@@ -337,10 +322,6 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		mr_admin_result(s, -ENOSYS, "this bus does not know the command");
 	else if (fault != MR_SUBJECT_OK)
 		mr_admin_result(s, -EINVAL, mr_subject_fault_text(fault));
-	else if (homes_differ(s, &v))
-		mr_admin_result(s, -EINVAL,
-			"dead_letter: that queue is at another worker, and messages cannot be "
-			"moved there: choose another name");
 	else
 		ask(s,
 			mr_queue_home(v.kind, v.name.data, v.name.bytes,

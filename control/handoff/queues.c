@@ -173,6 +173,7 @@ void mr_request_queue_open(const struct mr_request *q, struct mrf_table t)
 			  mrf_queue_request_served(t),
 		.knows_memory = mrf_queue_request_knows_memory(t),
 		.knows_share = mrf_queue_request_knows_share(t),
+		.dead_letter = mrf_queue_request_dead_letter(t),
 	};
 	struct mrf_queue_options options;
 
@@ -213,6 +214,7 @@ void mr_request_queue_consume(const struct mr_request *q, struct mrf_table t)
 		.rate = mrf_consume_request_rate(t),
 		.prefetch_bytes = mrf_consume_request_prefetch_bytes(t),
 		.paused = mrf_consume_request_paused(t),
+		.dead_letter = mrf_consume_request_dead_letter(t),
 	};
 	struct mrf_queue_options options;
 

@@ -168,7 +168,7 @@ static bool options_are_valid(const struct mr_queue_request *r, const struct mrf
 }
 
 /* Makes a queue. The limits of a client count the queues that it makes, not those that it uses. */
-static int make_queue(struct mr_queue_request *r, struct mr_queue **out)
+static int make_plain(struct mr_queue_request *r, struct mr_queue **out)
 {
 	struct mrf_queue_options options = options_of(r);
 	uint32_t fixed = mr_queue_template_apply(r->q, r->kind, r->name, &options);
@@ -206,13 +206,29 @@ static int make_queue(struct mr_queue_request *r, struct mr_queue **out)
 	return 0;
 }
 
+static int make_queue(struct mr_queue_request *r, struct mr_queue **out)
+{
+	struct mrf_string wish = mrf_queue_command_dead_letter(r->command);
+	int rc;
+
+	r->q->limits.why = mr_dead_wish_refused(r->q, r->kind, r->name, wish);
+	rc = r->q->limits.why != NULL ? -EINVAL : make_plain(r, out);
+	return rc != 0 ? rc
+		       : mr_dead_wish_grant(r->q, *out, wish,
+				 r->session == 0 ? NULL : mr_client_find(r->q, r->session));
+}
+
 static int open_queue(struct mr_queue_request *r, struct mr_queue **out)
 {
 	*out = mr_request_queue(r);
 	if (mrf_queue_command_served(r->command) && (*out == NULL || (*out)->consumers_count == 0))
 		return -EHOSTUNREACH;
 	if (*out != NULL)
-		return agrees_with_options(r, *out) ? 0 : -EEXIST;
+		return agrees_with_options(r, *out) &&
+				       mr_dead_wish_agrees(
+					       *out, mrf_queue_command_dead_letter(r->command))
+			       ? 0
+			       : -EEXIST;
 	return mrf_queue_command_lookup(r->command) ? -ENOENT : make_queue(r, out);
 }
 
@@ -263,7 +279,8 @@ static int command_open(struct mr_queue_request *r)
 	if (queue->kind == MRF_QUEUE_KIND_QUEUE)
 		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
 					 MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY |
-					 MRF_PUSH_OPTION_TICKET | MRF_PUSH_OPTION_REPEAT;
+					 MRF_PUSH_OPTION_TICKET | MRF_PUSH_OPTION_REPEAT |
+					 MRF_PUSH_OPTION_DEAD_LETTER;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -296,7 +313,8 @@ static int command_consume(struct mr_queue_request *r)
 	answer_opened(r, queue);
 	r->answer.consume_options = MRF_CONSUME_OPTION_TAG | MRF_CONSUME_OPTION_RATE |
 				    MRF_CONSUME_OPTION_PREFETCH_BYTES | MRF_CONSUME_OPTION_PAUSED |
-				    MRF_CONSUME_OPTION_SINGLE_ACTIVE | MRF_CONSUME_OPTION_LEASE;
+				    MRF_CONSUME_OPTION_SINGLE_ACTIVE | MRF_CONSUME_OPTION_LEASE |
+				    MRF_CONSUME_OPTION_DEAD_LETTER;
 	rc = mr_consumer_add(r->q, queue, &wish);
 	return count_refusal(r, rc, &r->q->c.stats->refused_consumer_again);
 }

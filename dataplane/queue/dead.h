@@ -41,20 +41,40 @@ bool mr_dead_has_room(struct mr_queues *q, struct mr_queue *queue, const struct 
 /* Keeps a dead letter that has no place now in its queue, to be delivered again. */
 void mr_dead_keep(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 
+static inline bool mr_dead_is_word(struct mrf_string s, const char *word)
+{
+	return s.bytes == strlen(word) && memcmp(s.data, word, s.bytes) == 0;
+}
+
+/* Says why dead letters of a queue with the name `own` cannot go to `to`, whatever queues there
+ * are; NULL: they can. The text lasts until the next call. */
+const char *mr_dead_name_refused(struct mr_queues *q, struct mrf_string own, struct mrf_string to);
 /* Says why the queue's dead letters cannot go to `to`; NULL: they can. */
 const char *mr_dead_refused(
-	const struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to);
+	struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to);
 /* Edits options like mr_queue_edit, and MRF_QUEUE_OPTION_DEAD_LETTER too. If it refuses one, it
  * changes none. */
 int mr_dead_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_string to);
 /* Lets the queue's dead letters from now on go to the queue `to`, which is made if there is none.
- * "none": they are discarded; "default": NAME.dead. -ENOSPC, -ENOMEM. */
-int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to);
+ * "none": they are discarded; "default": NAME.dead. `client`: as for mr_limit_make. -ENOSPC,
+ * -EDQUOT, -ENOMEM, -EINVAL. */
+int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to,
+	struct mr_queue_client *client);
 /* Returns what mr_dead_name was given; empty: nothing. */
 struct mrf_string mr_dead_name_of(const struct mr_queue *queue);
 /* The queue is removed. No other may send its dead letters there. */
-void mr_dead_unname(struct mr_queue *queue);
+void mr_dead_unname(struct mr_queues *q, struct mr_queue *queue);
+/* What a client wishes for a queue when it opens it, as mr_dead_name; empty: nothing. The template
+ * of a new queue takes precedence (dead_wish.c). */
+/* Says why a new queue cannot have the wish; NULL: it can. */
+const char *mr_dead_wish_refused(struct mr_queues *q, enum mrf_queue_kind kind,
+	struct mrf_string name, struct mrf_string wish);
+/* Gives it to a queue that was just made. -errno: it cannot, and the queue is removed. */
+int mr_dead_wish_grant(struct mr_queues *q, struct mr_queue *queue, struct mrf_string wish,
+	struct mr_queue_client *client);
+/* True if an existing queue has it, or an operator or a template has decided otherwise. */
+bool mr_dead_wish_agrees(const struct mr_queue *queue, struct mrf_string wish);
 /* Takes a dead letter if the queue has named a place for them. False: it has not. */
 bool mr_dead_to_named(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, const char *reason);

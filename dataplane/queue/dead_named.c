@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dead_named: dead letters of queues that have named another place for them than NAME.dead. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/full.h"
@@ -12,11 +13,7 @@
 /* Dead letters of dead letters: at most this many queues in a row. */
 #define CHAIN_MAX 16u
 #define KIND      MRF_QUEUE_KIND_QUEUE
-
-static bool is_word(struct mrf_string s, const char *word)
-{
-	return s.bytes == strlen(word) && memcmp(s.data, word, s.bytes) == 0;
-}
+#define CIRCLE    "dead_letter: the dead letters would come back to this queue"
 
 /* True if dead letters of `to` would come to the queue, or to too many queues. */
 static bool leads_to(const struct mr_queue *to, const struct mr_queue *queue)
@@ -30,59 +27,115 @@ static bool leads_to(const struct mr_queue *to, const struct mr_queue *queue)
 	return true;
 }
 
-const char *mr_dead_refused(
-	const struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to)
+/* Returns the home of a queue by its name. */
+static unsigned home_of(const struct mr_queues *q, struct mrf_string name)
 {
-	if (queue->kind != KIND || queue->is_dead)
-		return "only queues have dead letters";
-	if (is_word(to, "none") || is_word(to, "default"))
+	return q->c.workers < 2 ? q->c.worker
+				: mr_queue_home(KIND, name.data, name.bytes, q->c.workers);
+}
+
+/* Says that the queue is at another worker, with a name that would be at this one. */
+static const char *refused_home(struct mr_queues *q, struct mrf_string to)
+{
+	char *text = q->why_text;
+	int said = snprintf(text, sizeof(q->why_text),
+		"dead_letter: that queue is at worker %u, and this one at worker %u, where its "
+		"dead letters stay; take another name",
+		home_of(q, to), q->c.worker);
+	char name[80];
+
+	for (unsigned i = 2; to.bytes < sizeof(name) - 12 && i < 1000; i++) {
+		int bytes = snprintf(name, sizeof(name), "%.*s-%u", (int)to.bytes, to.data, i);
+
+		if (home_of(q, mrf_str_n(name, (uint32_t)bytes)) != q->c.worker)
+			continue;
+		snprintf(text + said, sizeof(q->why_text) - (size_t)said, ", such as %s", name);
+		break;
+	}
+	return text;
+}
+
+const char *mr_dead_name_refused(struct mr_queues *q, struct mrf_string own, struct mrf_string to)
+{
+	if (mr_dead_is_word(to, "none") || mr_dead_is_word(to, "default"))
 		return NULL;
 	if (mr_queue_name_parse(to.data, to.bytes) != MR_SUBJECT_OK ||
 		mr_queue_name_is_dead(to.data, to.bytes))
 		return "dead_letter: expected none, default, or the name of a queue";
-	if (leads_to(mr_queue_by_name(q, KIND, to.data, to.bytes), queue))
-		return "dead_letter: the dead letters would come back to this queue";
-	return NULL;
+	if (to.bytes == own.bytes && memcmp(to.data, own.data, to.bytes) == 0)
+		return CIRCLE;
+	return home_of(q, to) == q->c.worker ? NULL : refused_home(q, to);
 }
 
-static int find_or_make(struct mr_queues *q, struct mrf_string name, struct mr_queue **out)
+const char *mr_dead_refused(struct mr_queues *q, const struct mr_queue *queue, struct mrf_string to)
 {
+	const char *why;
+
+	if (queue->kind != KIND || queue->is_dead)
+		return "only queues have dead letters";
+	why = mr_dead_name_refused(q, mrf_str_n(queue->name, queue->name_bytes), to);
+	if (why != NULL)
+		return why;
+	return leads_to(mr_queue_by_name(q, KIND, to.data, to.bytes), queue) ? CIRCLE : NULL;
+}
+
+/* Finds the named queue, or makes it for the client, or for the operator. Its own dead letters go
+ * to NAME.dead, whatever its template says. */
+static int find_or_make(struct mr_queues *q, struct mrf_string name, struct mr_queue_client *client,
+	struct mr_queue **out)
+{
+	struct mrf_queue_options options = q->c.queue;
+	uint32_t fixed = mr_queue_template_apply(q, KIND, name, &options);
 	int rc;
 
 	*out = mr_queue_by_name(q, KIND, name.data, name.bytes);
 	if (*out != NULL)
 		return 0;
-	rc = mr_limit_make(q, NULL);
+	q->limits.why = mr_key_options_check(&options, KIND);
+	rc = q->limits.why != NULL ? -EINVAL : mr_limit_make(q, client);
 	if (rc == 0)
-		rc = mr_queue_make(q, KIND, name.data, name.bytes, &q->c.queue, out);
-	if (rc == 0)
+		rc = mr_queue_make(q, KIND, name.data, name.bytes, &options, out);
+	if (rc != 0)
+		return rc;
+	(*out)->edited = fixed & ~(uint32_t)MRF_QUEUE_OPTION_DEAD_LETTER;
+	if (client != NULL)
+		mr_limit_made_by(q, *out, client);
+	else
 		mr_limit_made(q, *out, MR_PEER_OWN);
-	return rc;
+	return 0;
 }
 
-void mr_dead_unname(struct mr_queue *queue)
+void mr_dead_unname(struct mr_queues *q, struct mr_queue *queue)
 {
-	if (queue->dead_to != NULL)
-		queue->dead_to->dead_from--;
+	struct mr_queue *named = queue->dead_to;
+
 	queue->dead_to = NULL;
 	queue->dead_discards = false;
+	if (named == NULL)
+		return;
+	named->dead_from--;
+	mr_limit_idle(q, named);
 }
 
-int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to)
+int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string to,
+	struct mr_queue_client *client)
 {
 	struct mr_queue *named = NULL;
 	int rc = 0;
 
-	if (!is_word(to, "none") && !is_word(to, "default"))
-		rc = find_or_make(q, to, &named);
+	queue->used_ms = q->now_ms; /* it is not removed to make room for the other */
+	if (!mr_dead_is_word(to, "none") && !mr_dead_is_word(to, "default"))
+		rc = find_or_make(q, to, client, &named);
 	if (rc != 0)
 		return rc;
-	mr_dead_unname(queue);
-	queue->dead_discards = is_word(to, "none");
+	mr_dead_unname(q, queue);
+	queue->dead_discards = mr_dead_is_word(to, "none");
 	queue->dead_to = named;
-	queue->is_set = queue->kept = true;
+	queue->is_set = true;
+	queue->kept |= client == NULL;
 	if (named != NULL) { /* not removed for idleness: others send there */
-		named->is_set = named->kept = true;
+		named->is_set = true;
+		named->kept |= client == NULL;
 		named->dead_from++;
 	}
 	return 0;
@@ -102,7 +155,7 @@ int mr_dead_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 	if (rc != 0 || edits == rest)
 		return rc;
 	queue->edited |= MRF_QUEUE_OPTION_DEAD_LETTER;
-	return mr_dead_name(q, queue, to);
+	return mr_dead_name(q, queue, to, NULL);
 }
 
 struct mrf_string mr_dead_name_of(const struct mr_queue *queue)

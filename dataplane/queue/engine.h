@@ -379,6 +379,7 @@ struct mr_queues {
 	uint32_t later_head; /* deliveries that end later (later.h) */
 	uint32_t later_tail;
 	struct mr_queue_assembly **assemblies; /* chains (fragment.c) */
+	char why_text[250];                    /* for `limits.why`, if the text is made */
 };
 
 /* Advances the clock of the queues to the caller's, without a time in which the worker was frozen
@@ -695,8 +696,10 @@ int mr_queue_edit(struct mr_queues *q, struct mr_queue *queue, uint32_t edits,
 /* Copies the options in `which`, bits of enum mrf_queue_option. */
 void mr_queue_options_set(
 	struct mrf_queue_options *o, uint32_t which, const struct mrf_queue_options *values);
-/* Sets the options that a template gives to a new queue of that name. Returns their bits
- * (template.c). */
+/* Returns the template for queues of that name, or NULL (template.c). */
+const struct mr_queue_template *mr_queue_template_of(
+	const struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name);
+/* Sets the options that a template gives to a new queue of that name. Returns their bits. */
 uint32_t mr_queue_template_apply(const struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_queue_options *options);
 

@@ -110,12 +110,12 @@ static void idle_append(struct mr_queues *q, struct mr_queue *queue)
 	q->limits.idle_tail = queue;
 }
 
-/* True for a queue that is removed only at its own idle time: an operator's decision, or dead
- * letters. */
+/* True for a queue that is removed only at its own idle time: an operator's decision, dead
+ * letters, or a queue that others have named for theirs. */
 static bool is_kept(const struct mr_queue *queue)
 {
 	return queue->kept || queue->paused || queue->maker == 0 || queue->is_dead ||
-	       queue->purge.removed;
+	       queue->dead_from > 0 || queue->purge.removed;
 }
 
 void mr_limit_idle(struct mr_queues *q, struct mr_queue *queue)
@@ -243,7 +243,7 @@ void mr_limit_removed(struct mr_queues *q, struct mr_queue *queue)
 static bool never_used(const struct mr_queue *queue)
 {
 	return !queue->wanted && !queue->kept && !queue->paused && queue->pushed == 0 &&
-	       !mr_queue_in_use(queue);
+	       queue->dead_from == 0 && !mr_queue_in_use(queue);
 }
 
 bool mr_limit_maker_closed(struct mr_queues *q, struct mr_queue_client *client)

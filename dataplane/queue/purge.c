@@ -223,7 +223,7 @@ void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 	mr_queue_timer_clear(&q->timers, &queue->timer);
 	mr_limit_removed(q, queue);
 	mr_dead_part(q, queue);
-	mr_dead_unname(queue);
+	mr_dead_unname(q, queue);
 	mr_queue_forget(q, queue);
 	queue->redriving = 0;
 	queue->redrive_waits = false;

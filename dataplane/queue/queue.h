@@ -62,10 +62,11 @@ struct mr_queue_ops {
 
 /* Options for new queues by their names. */
 struct mr_queue_template {
-	const char *pattern; /* of names; see mr_pattern_matches */
+	const char *pattern; /* names match it: see mr_pattern_matches */
 	uint32_t pattern_bytes;
 	uint32_t options; /* bits of enum mrf_queue_option: those in `values` */
 	struct mrf_queue_options values;
+	struct mrf_string dead_letter; /* the value of QueueCommand.dead_letter */
 };
 
 struct mr_queues_config {
@@ -88,6 +89,7 @@ struct mr_queues_config {
 	const struct mr_queue_ops *ops;
 	void *arg;
 	struct mrf_worker_stats *stats;
+	unsigned workers; /* in all: the homes of queues; 0: one */
 };
 
 /* Makes the queues. The store is the caller's, and may serve others too. -ENOMEM. */

@@ -18,7 +18,7 @@
 #include "lib/base/cron.h"
 
 #define MR_SCHEDULE_EVERY_MS_MIN 100u
-#define MR_SCHEDULES_MAX         4096u /* of one worker */
+#define MR_SCHEDULES_MAX         4096u /* a worker has at most these */
 
 struct mr_queue_schedule {
 	struct mr_queue_schedule *next; /* of the queue */

@@ -5,7 +5,7 @@
 
 #include "lib/wire/subject.h"
 
-static const struct mr_queue_template *template_of(
+const struct mr_queue_template *mr_queue_template_of(
 	const struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name)
 {
 	if (kind == MRF_QUEUE_KIND_SERVICE)
@@ -22,7 +22,7 @@ static const struct mr_queue_template *template_of(
 uint32_t mr_queue_template_apply(const struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_queue_options *options)
 {
-	const struct mr_queue_template *t = template_of(q, kind, name);
+	const struct mr_queue_template *t = mr_queue_template_of(q, kind, name);
 
 	if (t == NULL)
 		return 0;

@@ -156,6 +156,7 @@ int mr_worker_queues_new(struct mr_worker *w, const struct mr_worker_config *c)
 	int error;
 
 	q.worker = c->index;
+	q.workers = c->workers;
 	q.message_bytes_max = c->message_bytes_max;
 	q.ops = &ops;
 	q.arg = w;

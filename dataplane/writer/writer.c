@@ -162,6 +162,8 @@ static void fill_templates(struct mr_writer *wr)
 		};
 		if (t->key_from[0] != '\0')
 			wr->templates[i].values.key_from = mrf_str(t->key_from);
+		if (t->options & MRF_QUEUE_OPTION_DEAD_LETTER)
+			wr->templates[i].dead_letter = mrf_str(t->dead_letter);
 	}
 }
 

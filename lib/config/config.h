@@ -60,6 +60,7 @@ struct mr_config_template {
 	uint32_t options; /* enum mrf_queue_option, as bits: those in `values` */
 	struct mrf_queue_options values;
 	char key_from[MR_QUEUE_KEY_FROM_MAX + 1]; /* in place of values.key_from */
+	char dead_letter[256];                    /* a queue, "none" or "default" */
 };
 
 /* The fate of a full receiver for which publishers have waited block_ms_max. */

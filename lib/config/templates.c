@@ -8,9 +8,10 @@
 #include "lib/base/compiler.h"
 #include "lib/base/suggest.h"
 #include "lib/config/queue_option.h"
-#include "lib/wire/subject.h"
+#include "lib/wire/queue_name.h"
 
 #define TEXT_BYTES_MAX 1024u
+#define DEAD_LETTER    "dead_letter="
 
 static int expect(struct mr_config_fault *f, const char *text)
 {
@@ -45,9 +46,27 @@ static int expect_name(struct mr_config_fault *f, const char *name, size_t bytes
 		used += (size_t)snprintf(f->expected + used, sizeof(f->expected) - used, "%s%s",
 			i > 0 ? ", " : "", o->name);
 	}
+	mr_suggest_try(&s, "dead_letter");
+	if (used < sizeof(f->expected))
+		snprintf(f->expected + used, sizeof(f->expected) - used, ", dead_letter");
 	if (s.best != NULL)
 		snprintf(f->expected, sizeof(f->expected), "an option; did you mean %s?", s.best);
 	return -EINVAL;
+}
+
+/* dead_letter=QUEUE|none|default */
+static int parse_dead_letter(
+	struct mr_config_template *t, const char *name, struct mr_config_fault *f)
+{
+	size_t bytes = strlen(name);
+
+	if ((t->options & MRF_QUEUE_OPTION_DEAD_LETTER) != 0)
+		return expect(f, "each option once");
+	if (mr_queue_name_parse(name, bytes) != MR_SUBJECT_OK || mr_queue_name_is_dead(name, bytes))
+		return expect(f, "none, default, or the name of a queue");
+	t->options |= MRF_QUEUE_OPTION_DEAD_LETTER;
+	memcpy(t->dead_letter, name, bytes + 1);
+	return 0;
 }
 
 static int parse_option(struct mr_config_template *t, const char *text, struct mr_config_fault *f)
@@ -57,6 +76,10 @@ static int parse_option(struct mr_config_template *t, const char *text, struct m
 	uint64_t value;
 
 	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	if (strncmp(text, DEAD_LETTER, sizeof(DEAD_LETTER) - 1) == 0)
+		return parse_dead_letter(t, text + sizeof(DEAD_LETTER) - 1, f);
+	if (o == NULL && strcmp(text, "dead_letter") == 0)
+		return expect(f, "KEY=VALUE");
 	if (o == NULL)
 		return expect_name(f, text, bytes);
 	if (o->service_only)

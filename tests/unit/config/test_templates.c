@@ -55,6 +55,24 @@ static void a_text_becomes_a_pattern_and_options(void **state)
 	assert_int_equal(t.values.bytes_max, 0);
 }
 
+static void a_template_names_a_place_for_dead_letters(void **state)
+{
+	struct mr_config_template t;
+	struct mr_config_fault f;
+
+	(void)state;
+	assert_int_equal(mr_config_template_parse("jobs.*,dead_letter=failed.jobs", &t, &f), 0);
+	assert_int_equal(t.options, MRF_QUEUE_OPTION_DEAD_LETTER);
+	assert_string_equal(t.dead_letter, "failed.jobs");
+	assert_int_equal(mr_config_template_parse("jobs.*,dead_letter=none", &t, &f), 0);
+	refuse("jobs,dead_letter=", "dead_letter=", "none, default, or the name of a queue");
+	refuse("jobs,dead_letter=a..b", "dead_letter=a..b", "the name of a queue");
+	refuse("jobs,dead_letter=a.dead", "dead_letter=a.dead", "the name of a queue");
+	refuse("jobs,dead_letter=a,dead_letter=b", "dead_letter=b", "each option once");
+	refuse("jobs,dead_leter=b", "dead_leter=b", "did you mean dead_letter?");
+	refuse("jobs,dead_letter", "dead_letter", "KEY=VALUE");
+}
+
 static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 {
 	struct mr_config_template t;
@@ -121,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_becomes_a_pattern_and_options),
+		cmocka_unit_test(a_template_names_a_place_for_dead_letters),
 		cmocka_unit_test(bad_texts_are_refused_by_the_part_that_is_wrong),
 		cmocka_unit_test(set_takes_templates_parted_by_semicolons),
 	};

@@ -192,6 +192,7 @@ static int command(struct rig *r, struct mrf_queue_command v)
 	uint32_t ref;
 
 	r->options = (struct mrf_queue_options){0};
+	r->dead_letter = NULL;
 	mrf_builder_init(&b, r->answer, sizeof(r->answer));
 	ref = mr_queues_command(r->queues, t, &b, r->now_ms);
 	ref = mrf_queue_message_write(&b,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dead letters that go to a queue of another name, with limits of its own. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "tests/unit/queue/rig.h"
 
@@ -297,6 +298,125 @@ static void letter_of_a_letter_names_the_last_queue(void **state)
 	assert_false(has(s, "Millrace-Dead-Queue: a"));
 }
 
+/* Opens a queue as a client, with a place for its dead letters. */
+static int open_with(const char *queue, unsigned client, const char *to)
+{
+	r.dead_letter = to;
+	return rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, queue, client, 0, 0);
+}
+
+static void opener_of_a_queue_names_the_place(void **state)
+{
+	uint32_t a;
+
+	(void)state;
+	assert_int_equal(open_with("a", 1, "errors"), 0);
+	a = r.queue;
+	assert_string_equal(mrf_queue_row_dead_letter(show("a")).data, "errors");
+	rig_consume(&r, "a", 2, 10);
+	lose(a, "x");
+	assert_int_equal(ready("errors"), 1);
+	/* Others agree with it, or ask for nothing. */
+	assert_int_equal(open_with("a", 2, "errors"), 0);
+	assert_int_equal(open_with("a", 2, NULL), 0);
+	assert_int_equal(open_with("a", 2, "others"), -EEXIST);
+	assert_int_equal(open_with("a", 2, "default"), -EEXIST);
+	assert_int_equal(open_with("b", 2, "none"), 0);
+	assert_int_equal(open_with("b", 2, "none"), 0);
+	assert_int_equal(open_with("b", 2, "errors"), -EEXIST);
+	assert_int_equal(open_with("c", 2, "default"), 0);
+	assert_int_equal(open_with("c", 2, "default"), 0);
+	/* An operator's edit holds against them. */
+	assert_int_equal(name("c", "errors"), 0);
+	assert_int_equal(open_with("c", 2, "default"), 0);
+	assert_string_equal(mrf_queue_row_dead_letter(show("c")).data, "errors");
+}
+
+static void place_that_cannot_be_is_refused_and_makes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(open_with("a", 1, "a"), -EINVAL);
+	assert_string_equal(
+		refusal(), "dead_letter: the dead letters would come back to this queue");
+	assert_int_equal(open_with("a", 1, "x..y"), -EINVAL);
+	assert_int_equal(open_with("a", 1, "b.dead"), -EINVAL);
+	assert_int_equal(verb(MRF_QUEUE_VERB_SHOW, "a"), -ENOENT);
+	r.dead_letter = "errors";
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_SERVICE, "s", 1, 0, 0),
+		-EINVAL);
+	assert_string_equal(refusal(), "only queues have dead letters");
+}
+
+/* The queue that a client has named counts as one that the client has made. */
+static void named_queue_counts_for_the_client(void **state)
+{
+	char queue[8] = "q.a", to[8] = "e.a";
+	int rc = 0;
+
+	(void)state;
+	for (unsigned i = 0; rc == 0 && i < 16; i++, queue[2]++, to[2]++)
+		rc = open_with(queue, 1, to);
+	assert_int_equal(rc, -ENOSPC); /* per_client_max: 16 */
+	assert_int_equal(queue[2], 'a' + 9);
+	queue[2]--; /* the one for which there was no place is gone */
+	assert_int_equal(verb(MRF_QUEUE_VERB_SHOW, queue), -ENOENT);
+	r.dead_letter = NULL;
+	assert_int_equal(open_with("last", 2, NULL), 0);
+}
+
+static void queue_named_by_a_client_stays_as_long_as_it_is_named(void **state)
+{
+	(void)state;
+	assert_int_equal(open_with("a", 1, "errors"), 0);
+	r.gone[1] = true;
+	rig_pass(&r, 60000);
+	/* Neither was used, so both went with their maker. */
+	assert_int_equal(verb(MRF_QUEUE_VERB_SHOW, "a"), -ENOENT);
+	r.gone[1] = false;
+	assert_int_equal(open_with("b", 2, "errors"), 0);
+	rig_consume(&r, "b", 3, 1);
+	r.gone[2] = true;
+	rig_pass(&r, 60000);
+	assert_string_equal(mrf_queue_row_dead_letter(show("b")).data, "errors");
+	assert_int_equal(ready("errors"), 0);
+	assert_int_equal(verb(MRF_QUEUE_VERB_DELETE, "errors"), -EBUSY);
+}
+
+/* Homes of names with two workers. */
+static unsigned home_of(const char *queue)
+{
+	return mr_queue_home(MRF_QUEUE_KIND_QUEUE, queue, strlen(queue), r.c.workers);
+}
+
+static void four_workers(struct mr_queues_config *c)
+{
+	c->workers = 4;
+}
+
+static void place_at_another_worker_is_refused_with_a_name_that_is_not(void **state)
+{
+	char to[8] = "e.a", expected[200], *such;
+
+	(void)state;
+	rig_close(&r);
+	rig_open(&r, four_workers);
+	rig_make(&r, "a"); /* the rig is worker 3, whatever is sent there */
+	while (home_of(to) == 3)
+		to[2]++;
+	assert_int_equal(name("a", to), -EINVAL);
+	snprintf(expected, sizeof(expected),
+		"dead_letter: that queue is at worker %u, and this one at worker 3, where its "
+		"dead letters stay; take another name, such as %s-",
+		home_of(to), to);
+	assert_memory_equal(refusal(), expected, strlen(expected));
+	snprintf(expected, sizeof(expected), "%s", refusal());
+	such = strrchr(expected, ' ') + 1;
+	assert_int_equal(open_with("b", 1, to), -EINVAL);
+	assert_int_equal(verb(MRF_QUEUE_VERB_SHOW, "b"), -ENOENT);
+	assert_int_equal(name("a", such), 0);
+	assert_int_equal(open_with("b", 1, such), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -311,6 +431,11 @@ int main(void)
 		RIG_TEST(queue_with_letters_of_others_is_not_deleted),
 		RIG_TEST(bound_queue_gets_no_letters_of_its_own),
 		RIG_TEST(letter_of_a_letter_names_the_last_queue),
+		RIG_TEST(opener_of_a_queue_names_the_place),
+		RIG_TEST(place_that_cannot_be_is_refused_and_makes_nothing),
+		RIG_TEST(named_queue_counts_for_the_client),
+		RIG_TEST(queue_named_by_a_client_stays_as_long_as_it_is_named),
+		RIG_TEST(place_at_another_worker_is_refused_with_a_name_that_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

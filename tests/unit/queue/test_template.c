@@ -11,12 +11,15 @@ static const struct mr_queue_template templates[] = {
 		{.messages_max = 3, .when_full = MRF_QUEUE_FULL_REFUSE, .max_deliver = 7}},
 	{"jobs.>", 6, MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_BYTES_MAX,
 		{.messages_max = 5, .bytes_max = 0}},
+	{"mail.*", 6, MRF_QUEUE_OPTION_DEAD_LETTER, .dead_letter = {"mail", 4}},
+	{"mail", 4, MRF_QUEUE_OPTION_DEAD_LETTER | MRF_QUEUE_OPTION_MESSAGES_MAX,
+		{.messages_max = 9}, .dead_letter = {"none", 4}},
 };
 
 static void with_templates(struct mr_queues_config *c)
 {
 	c->templates = templates;
-	c->templates_count = 2;
+	c->templates_count = 4;
 }
 
 static int setup(void **state)
@@ -104,6 +107,31 @@ static void a_queue_of_a_template_is_removed_when_idle(void **state)
 		rig_command(&r, MRF_QUEUE_VERB_SHOW, MRF_QUEUE_KIND_QUEUE, "jobs.a", 0, 0, 0), 0);
 }
 
+static void a_template_names_the_place_of_dead_letters(void **state)
+{
+	struct mrf_table row;
+
+	(void)state;
+	r.dead_letter = "none"; /* the template's counts */
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "mail.a", 1, 0, 0), 0);
+	r.dead_letter = NULL;
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "mail.a");
+	assert_string_equal(mrf_queue_row_dead_letter(row).data, "mail");
+	assert_int_equal(mrf_queue_row_edited(row), MRF_QUEUE_OPTION_DEAD_LETTER);
+	/* The named queue has the options of its own template, but for its dead letters. */
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "mail");
+	assert_int_equal(mrf_queue_options_messages_max(mrf_queue_row_options(row)), 9);
+	assert_int_equal(mrf_queue_row_dead_letter(row).bytes, 0);
+	/* An operator changes it. */
+	r.dead_letter = "default";
+	r.edits = MRF_QUEUE_OPTION_DEAD_LETTER;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_QUEUE, "mail.a", 0, 0, 0), 0);
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "mail.a");
+	assert_int_equal(mrf_queue_row_dead_letter(row).bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +140,7 @@ int main(void)
 		RIG_TEST(the_limit_of_a_template_is_kept),
 		RIG_TEST(services_have_no_template),
 		RIG_TEST(a_queue_of_a_template_is_removed_when_idle),
+		RIG_TEST(a_template_names_the_place_of_dead_letters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
