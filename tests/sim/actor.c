@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tests/sim/program.h"
+#include "tests/sim/stage.h"
 #include "tests/sim/world.h"
 
 bool actor_is_dead(void)
@@ -75,9 +76,12 @@ void actor_start(struct actor *a)
 		[ACTOR_SERVER] = actor_serve,
 		[ACTOR_CALLER] = actor_call,
 		[ACTOR_PUBLISHER] = actor_publish,
+		[ACTOR_STAGE_PRODUCER] = stage_produce,
+		[ACTOR_STAGE] = stage_work,
+		[ACTOR_SINK] = stage_sink,
 	};
-	static const char *const names[] = {
-		"producer", "consumer", "server", "caller", "publisher"};
+	static const char *const names[] = {"producer", "consumer", "server", "caller", "publisher",
+		"stage-producer", "stage", "sink"};
 	char name[32];
 
 	snprintf(name, sizeof(name), "%s-%u", names[a->kind], a->index);

@@ -23,6 +23,9 @@ enum actor_kind {
 	ACTOR_SERVER,
 	ACTOR_CALLER,
 	ACTOR_PUBLISHER,
+	ACTOR_STAGE_PRODUCER,
+	ACTOR_STAGE,
+	ACTOR_SINK,
 };
 
 struct actor {

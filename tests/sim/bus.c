@@ -464,7 +464,7 @@ static void round_of(void *arg, uint64_t at_ns)
 	bus.kick = 0;
 	more = bus_queues_round();
 	take_waiting();
-	due_ns = mr_queues_due_ms(bus.queues);
+	due_ns = bus_queues_due_ms();
 	due_ns = due_ns < UINT64_MAX / WORLD_MS ? due_ns * WORLD_MS : UINT64_MAX;
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
 		if (bus.sessions[i].open)

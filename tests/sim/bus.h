@@ -72,6 +72,11 @@ struct bus_settings {
 struct bus {
 	struct mr_slab *store;
 	struct mr_queues *queues;
+	/* Another worker. */
+	struct mr_slab *far_store;
+	struct mr_queues *far;
+	struct mr_queues_config far_config;
+	struct mrf_worker_stats far_stats;
 	struct mr_queues_config config;
 	struct mrf_worker_stats stats;
 	struct bus_session sessions[BUS_SESSIONS_MAX];
@@ -109,6 +114,8 @@ void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t
 /* bus_queues.c */
 void bus_queues_open(const struct bus_settings *s);
 void bus_queues_close(void);
+/* Returns when the queues have work that cannot wait. */
+uint64_t bus_queues_due_ms(void);
 /* Lets the queues do what is due. */
 void bus_tick(void);
 

@@ -13,12 +13,14 @@
 #include "tests/sim/bus_bind.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/model.h"
+#include "tests/sim/stage.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
 #define WAITING_BYTES_MAX 32768u /* limit of a session: beyond it deliveries are refused */
 #define WINDOW            64u
 #define LARGE_STORE_BYTES (64u << 20)
+#define FAR_STORE_BYTES   (16u << 20)
 #define HOST              (UINT64_C(1) << 60)
 
 static alignas(8) uint8_t answer_memory[65536];
@@ -35,6 +37,7 @@ static bool send_message(void *arg, uint64_t session, const struct mr_message_pl
 		return false;
 	bus_put(s, plan, target);
 	model_sent(session, plan, target);
+	stage_sent(session, plan);
 	return true;
 }
 
@@ -110,6 +113,19 @@ void bus_queues_open(const struct bus_settings *s)
 	if (mr_slab_new(s->store_bytes, &bus.store) != 0 ||
 		mr_queues_new(&bus.config, bus.store, &bus.queues) != 0)
 		world_fail("no memory for queues");
+	bus.far_config = bus.config;
+	bus.far_config.worker = 1;
+	bus.far_config.stats = &bus.far_stats;
+	if (mr_slab_new(FAR_STORE_BYTES, &bus.far_store) != 0 ||
+		mr_queues_new(&bus.far_config, bus.far_store, &bus.far) != 0)
+		world_fail("no memory for queues");
+}
+
+uint64_t bus_queues_due_ms(void)
+{
+	uint64_t due = mr_queues_due_ms(bus.queues), far = mr_queues_due_ms(bus.far);
+
+	return due < far ? due : far;
 }
 
 /* All queues are empty: only clients are counted, each once, and once more those without an account
@@ -133,6 +149,8 @@ void bus_queues_close(void)
 	mr_queues_free(bus.queues);
 	mr_slab_free(bus.store);
 	bus.queues = NULL;
+	mr_queues_free(bus.far);
+	mr_slab_free(bus.far_store);
 }
 
 static struct mr_queue *queue_of(unsigned i)
@@ -177,6 +195,7 @@ void bus_tick(void)
 	}
 	bus_left_before(&left);
 	mr_queues_tick(bus.queues, bus_now_ms());
+	mr_queues_tick(bus.far, bus_now_ms());
 	bus_left_after(&left, 0);
 }
 
@@ -188,8 +207,21 @@ bool bus_queues_round(void)
 	watch_all();
 	watch_depths();
 	more = mr_queues_run(bus.queues, bus_now_ms());
+	more |= mr_queues_run(bus.far, bus_now_ms());
 	watch_all();
 	return more;
+}
+
+/* Returns the worker of a queue, by its name or its number. */
+static struct mr_queues *home_of(const struct mrf_queue_command *v)
+{
+	static const char name[] = "stage-far";
+	bool far = v->verb == MRF_QUEUE_VERB_CANCEL
+			   ? mr_queue_worker(v->queue) == 1
+			   : v->name.bytes == sizeof(name) - 1 &&
+				     memcmp(v->name.data, name, sizeof(name) - 1) == 0;
+
+	return far ? bus.far : bus.queues;
 }
 
 /* Answers a command; the table is valid until the next one. */
@@ -214,7 +246,7 @@ static struct mrf_table ask(struct mrf_queue_command v, const struct mrf_queue_o
 		world_fail("a command makes no sense");
 	mrf_builder_init(&b, answer_memory, sizeof(answer_memory));
 	ref = mr_queues_command(
-		bus.queues, mrf_queue_message_body_as_queue_command(t), &b, bus_now_ms());
+		home_of(&v), mrf_queue_message_body_as_queue_command(t), &b, bus_now_ms());
 	ref = mrf_queue_message_write(&b,
 		&(struct mrf_queue_message){.body_type = MRF_QUEUE_BODY_QUEUE_ANSWER, .body = ref});
 	if (mrf_builder_finish(&b, ref, &out, &bytes) != 0 ||
@@ -349,6 +381,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 		return;
 	}
 	model_named(v->name.data, v->name.bytes, mrf_queue_answer_queue(t));
+	stage_named(v->name, mrf_queue_answer_queue(t));
 	mrf_builder_init(&b, memory, sizeof(memory));
 	answer(s, correlation, &b, MRF_CLIENT_BODY_QUEUE_RESPONSE,
 		mrf_queue_response_write(&b,
@@ -557,6 +590,51 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 	}
 }
 
+/* Messages to the queues of a pipeline. */
+
+static void push_of_stage(struct bus_session *s, const struct mr_message_view *m)
+{
+	bool far = mr_queue_worker(m->header.target) == 1;
+	const struct mrf_worker_stats *n = far ? &bus.far_stats : &bus.stats;
+	uint64_t before = n->pushed, known = n->queue_duplicates;
+
+	mr_queues_push(far ? bus.far : bus.queues, s->id, m, bus_now_ms());
+	stage_pushed(m, n->pushed != before);
+	if (n->queue_duplicates != known)
+		cover(COVER_STAGE_KNOWN);
+}
+
+static void settle_of_stage(struct bus_session *s, const struct mr_message_view *m)
+{
+	struct mr_queues *home = mr_queue_worker(m->header.target) == 1 ? bus.far : bus.queues;
+
+	for (uint32_t at = 0; at + sizeof(struct mrf_settlement) <= m->payload_bytes;
+		at += (uint32_t)sizeof(struct mrf_settlement)) {
+		struct mr_message_view one = *m;
+		uint64_t acked = bus.stats.queue_acked;
+		struct mrf_settlement settlement;
+
+		memcpy(&settlement, m->payload + at, sizeof(settlement));
+		one.payload = m->payload + at;
+		one.payload_bytes = (uint32_t)sizeof(settlement);
+		mr_queues_settle(home, s->id, &one, bus_now_ms());
+		stage_settled(s->id, &settlement, bus.stats.queue_acked - acked);
+	}
+}
+
+static bool take_of_stage(struct bus_session *s, const struct mr_message_view *m)
+{
+	bool push = m->header.kind == MRF_MESSAGE_KIND_PUSH;
+
+	if ((!push && m->header.kind != MRF_MESSAGE_KIND_SETTLE) || !stage_has(m->header.target))
+		return false;
+	if (push)
+		push_of_stage(s, m);
+	else
+		settle_of_stage(s, m);
+	return true;
+}
+
 static void beat(struct bus_session *s)
 {
 	struct mr_message_plan plan =
@@ -567,6 +645,8 @@ static void beat(struct bus_session *s)
 
 bool bus_take(struct bus_session *s, const struct mr_message_view *m)
 {
+	if (take_of_stage(s, m))
+		return true;
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_PUBLISH: return bus_publish(s, m);
 	case MRF_MESSAGE_KIND_CONTROL: request(s, m); break;

@@ -56,6 +56,14 @@
 	X(RETRY, "back-off of the queue")                                                          \
 	X(ERROR_TEXT, "error text kept")                                                           \
 	X(EDIT_RETRY, "edit of the back-off")                                                      \
+	X(STAGE_INPUT, "stage: input")                                                             \
+	X(STAGE_OUTPUT, "stage: output")                                                           \
+	X(STAGE_SETTLED, "stage: input settled with its outputs")                                  \
+	X(STAGE_ASYNC, "stage: settle and push without waiting")                                   \
+	X(STAGE_TOLD, "stage: program told that it is settled")                                    \
+	X(STAGE_FAILED, "stage: settle and push failed")                                           \
+	X(STAGE_AGAIN, "stage: input again")                                                       \
+	X(STAGE_KNOWN, "stage: output dropped as known")                                           \
 	X(FULL_DROPPED, "oldest message dropped")                                                  \
 	X(FULL_DEAD, "oldest message dead")                                                        \
 	X(FULL_SHRINKS, "queue is above lowered limits")                                           \

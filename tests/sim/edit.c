@@ -11,6 +11,7 @@
 #include "tests/sim/cover.h"
 #include "tests/sim/model.h"
 #include "tests/sim/program.h"
+#include "tests/sim/stage.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
@@ -270,6 +271,8 @@ void edit_some(void)
 	if (world_now_ns() < bus.frozen_until_ns)
 		return;
 	bus_tick();
+	if (stage_is_on() && world_chance(20))
+		stage_edit();
 	if (r < 10)
 		name_letters(i);
 	else if (r < 13)

@@ -30,7 +30,7 @@
 #define MODEL_QUEUES_MAX   4u
 #define MODEL_MESSAGES_MAX 6144u
 #define MODEL_BYTES_MAX    6000u
-#define MODEL_KEYS         6u /* of pushes, from 1 */
+#define MODEL_KEYS         6u /* keys of pushes, from 1 */
 #define MODEL_KEYS_MAX     (MODEL_KEYS + 4u)
 #define MODEL_KEY_STUCK    1u /* some consumers never settle it */
 

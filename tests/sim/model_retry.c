@@ -29,7 +29,7 @@ void model_retry_failed(struct message *m, uint32_t own_delay_ms)
 	if (own_delay_ms != 0 || o->retry_min_ms == 0 || m->state == DEAD)
 		return;
 	cover(COVER_RETRY);
-	/* It had at most one attempt with each delivery. */
+	/* There was at most one attempt with each delivery. */
 	least = delay_ms(o, m->fails) * (100 - o->retry_jitter) / 100;
 	most = delay_ms(o, m->sends);
 	m->state = PUT_OFF;

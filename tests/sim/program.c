@@ -11,6 +11,8 @@
 #include "tests/sim/bus_bind.h"
 #include "tests/sim/edit.h"
 #include "tests/sim/net.h"
+#include "tests/sim/stage.h"
+#include "tests/sim/stage_model.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
@@ -26,8 +28,9 @@ static struct {
 	struct process *old[256]; /* killed processes that were replaced */
 	unsigned old_count;
 	bool playing;
-	bool binds;     /* queues are bound and unbound */
-	uint32_t edits; /* fewer than this many edits at a time */
+	uint64_t frozen_until_ns; /* nothing is frozen longer */
+	bool binds;               /* queues are bound and unbound */
+	uint32_t edits;           /* fewer than this many edits at a time */
 	struct net_settings net;
 } run;
 
@@ -46,7 +49,7 @@ static struct actor *add(enum actor_kind kind, unsigned queue)
 	return a;
 }
 
-/* Some queues go by keys, of which some are taken from a header or the subject. */
+/* Some queues go by keys, and take some of them from a header or the subject. */
 static void make_keys(struct model_queue *q)
 {
 	if (world_chance(65))
@@ -125,6 +128,16 @@ static void make_queues(void)
 		make_queue(i);
 }
 
+static void add_stages(void)
+{
+	stage_make();
+	add(ACTOR_STAGE_PRODUCER, 0);
+	for (uint32_t n = 1 + world_draw(3); n > 0; n--)
+		add(ACTOR_STAGE, 0);
+	add(ACTOR_SINK, STAGE_NEAR);
+	add(ACTOR_SINK, STAGE_FAR);
+}
+
 static void add_all(void)
 {
 	for (unsigned i = 0; i < model_queues_count; i++) {
@@ -136,6 +149,8 @@ static void add_all(void)
 	run.binds = world_chance(50);
 	for (uint32_t n = run.binds ? 1 + world_draw(3) : 0; n > 0; n--)
 		add(ACTOR_PUBLISHER, 0);
+	if (bus.store_is_large && world_chance(30))
+		add_stages();
 	if (world_chance(60))
 		return;
 	for (uint32_t n = 1 + world_draw(3); n > 0; n--)
@@ -207,6 +222,8 @@ static void freeze_some(void)
 	} else {
 		process_freeze(run.actors[world_draw(run.actors_count)].process, until_ns);
 	}
+	if (until_ns > run.frozen_until_ns)
+		run.frozen_until_ns = until_ns;
 }
 
 /* The clock of Unix time is set forward or back. */
@@ -305,6 +322,24 @@ static void play(void)
 	process_free(operator);
 }
 
+static bool is_of_stages(const struct actor *a)
+{
+	return a->kind == ACTOR_STAGE || a->kind == ACTOR_SINK;
+}
+
+/* Lets the stages take all inputs, and the sinks all outputs. */
+static void end_stages(void)
+{
+	uint64_t until_ns = world_now_ns() + END_NS;
+
+	while (!stage_is_empty())
+		if (!world_step() || world_now_ns() > until_ns)
+			world_fail("the stages do not take all inputs, or the sinks all outputs");
+	for (unsigned i = 0; i < run.actors_count; i++)
+		if (is_of_stages(&run.actors[i]))
+			run.actors[i].stop = true;
+}
+
 static void settle(void)
 {
 	struct actor *drains[MODEL_QUEUES_MAX], *dead[MODEL_QUEUES_MAX], *named[MODEL_QUEUES_MAX];
@@ -327,13 +362,16 @@ static void settle(void)
 		dead[i]->reads_dead = named[i]->reads_dead = named[i]->reads_named = true;
 	}
 	for (unsigned i = 0; i < run.actors_count; i++)
-		run.actors[i].stop = true;
+		run.actors[i].stop = !is_of_stages(&run.actors[i]);
+	stage_calm(run.frozen_until_ns + 2 * WORLD_S);
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i]->drains = true;
 		drains[i]->stop = dead[i]->stop = named[i]->stop = false;
 	}
 	until_ended(ACTOR_PRODUCER, "settle");
 	until_ended(ACTOR_PUBLISHER, "settle");
+	until_ended(ACTOR_STAGE_PRODUCER, "settle");
+	end_stages();
 	for (unsigned i = 0; i < model_queues_count; i++)
 		drains[i]->stop = dead[i]->stop = named[i]->stop = true;
 	until_all_ended("settle");
@@ -453,6 +491,7 @@ static void open_run(uint64_t seed)
 	memset(&run, 0, sizeof(run));
 	model_open();
 	watch_open();
+	stage_open();
 	run.edits = world_chance(50) ? 1 : 2 + world_draw(4);
 	draw_network(&run.net);
 	net_open(&run.net);
@@ -492,6 +531,7 @@ void program_run(uint64_t seed)
 		check_empty(model_queues[i].name);
 	recover();
 	model_finish();
+	stage_finish();
 	model_letters_finish(bus_letters_lost());
 	close_run();
 	program_counts.runs++;

@@ -241,12 +241,13 @@ static void watch(unsigned i)
 }
 
 /* True if keys that may go on must be delivered by now: a consumer has room, and the others have
- * taken nothing for long. */
+ * taken nothing for long. A dead letter that waits for room holds its key. */
 static bool keys_go_on(unsigned i, const struct mr_queue *queue)
 {
 	bool room = false;
 
-	if (queue->paused || holds(i)->policy != MRF_QUEUE_POLICY_KEY_SHARED ||
+	if (queue->paused || model_letters_wait(i) ||
+		holds(i)->policy != MRF_QUEUE_POLICY_KEY_SHARED ||
 		holds(i)->single_active == MRF_SINGLE_ACTIVE_YES || !bus.store_is_large)
 		return false;
 	for (uint32_t n = 0; n < queue->consumers_count; n++) {
