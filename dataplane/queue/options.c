@@ -68,15 +68,15 @@ uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out
 	return mr_options_are_good(m, out) ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_BAD;
 }
 
-uint32_t mr_options_prepare(
-	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options)
+uint32_t mr_options_prepare(struct mr_queues *q, struct mr_queue *queue,
+	const struct mrf_push_options *options, uint32_t account)
 {
 	bool dated = options->at_ms != 0 || options->repeat == MRF_PUSH_REPEAT_CRON;
 
 	if (dated ? !mr_ttl_prepare_dated(q, queue) : !mr_ttl_prepare(q, queue))
 		return MRF_STATUS_CODE_NO_MEMORY;
 	return ticket_of(options) == 0 ? (uint32_t)MRF_STATUS_CODE_OK
-				       : mr_ticket_admit(q, queue, ticket_of(options));
+				       : mr_ticket_admit(q, queue, ticket_of(options), account);
 }
 
 /* Lets the entry wait for a time of day, which follows the steps of the system's clock. Two kinds

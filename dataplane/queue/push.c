@@ -484,7 +484,7 @@ static uint32_t __attribute__((noinline)) push_whole(struct mr_queues *q, uint64
 	}
 	if (mr_options_has_time(options)) {
 		facts.entry_flags |= MR_ENTRY_TIME;
-		status = mr_options_prepare(q, queue, options);
+		status = mr_options_prepare(q, queue, options, mr_client_find(q, session)->account);
 		if (mr_unlikely(status != MRF_STATUS_CODE_OK))
 			return status;
 	}

@@ -72,9 +72,9 @@ void mr_push_refuse(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 uint32_t mr_options_take(struct mr_message_view *m, struct mrf_push_options *out);
 /* True if the bus knows all that the options ask for, and they fit the message. */
 bool mr_options_are_good(const struct mr_message_view *m, const struct mrf_push_options *options);
-/* Makes the queue ready for the options of a push: 0, or the StatusCode. */
-uint32_t mr_options_prepare(
-	struct mr_queues *q, struct mr_queue *queue, const struct mrf_push_options *options);
+/* Makes the queue ready for the options of a push of the account: 0, or the StatusCode. */
+uint32_t mr_options_prepare(struct mr_queues *q, struct mr_queue *queue,
+	const struct mrf_push_options *options, uint32_t account);
 /* True if the entry of the push has a struct mr_queue_time. */
 static inline bool mr_options_has_time(const struct mrf_push_options *options)
 {

@@ -11,7 +11,8 @@
 
 #define CRON_NAME  "Millrace-Cron:"
 #define CRON_BYTES (sizeof(CRON_NAME) - 1)
-#define END_WORK   4u /* steps */
+#define END_WORK   4u  /* steps */
+#define CRON_WORK  16u /* steps of looking for the next day that fits */
 
 /* Returns the value of the header Millrace-Cron, and its length; NULL: there is none. */
 static const char *cron_of(const char *headers, uint32_t bytes, size_t *value_bytes)
@@ -57,7 +58,8 @@ static struct mr_queue_schedule *schedule_new(
 	return s;
 }
 
-static void schedule_free(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
+/* Frees a schedule whose place in its peer's count another has taken. */
+static void schedule_drop(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
 {
 	if (s->prev != NULL)
 		s->prev->next = s->next;
@@ -66,8 +68,13 @@ static void schedule_free(struct mr_queues *q, struct mr_queue *queue, struct mr
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	q->schedules_count--;
-	mr_limit_schedule_gone(q, s->peer);
 	mr_slab_release(q->store, s, (uint32_t)sizeof(*s));
+}
+
+static void schedule_free(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
+{
+	mr_limit_schedule_gone(q, s->peer);
+	schedule_drop(q, queue, s);
 }
 
 void mr_schedule_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
@@ -103,19 +110,29 @@ static void set_next(const struct mr_queues *q, struct mr_queue_schedule *s)
 	s->due_ms = (s->due_ms > q->now_ms ? s->due_ms : q->now_ms) + s->period_ms - late_ms;
 }
 
-/* Ends the schedule with that ticket, if it is the client's. False: the ticket is another's, or
- * that of a message. */
-static bool replace(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket, uint32_t account)
+/* Finds the schedule with that ticket that the client may replace. False: the ticket is that of a
+ * message of its own. Whatever others have under that number is not looked at, but by root. */
+static bool find_own(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket, uint32_t account,
+	struct mr_queue_entry **found)
 {
-	struct mr_queue_entry *e = mr_ticket_find(q, queue, ticket, NULL);
+	struct mr_queue_entry *e = NULL;
 
-	if (e == NULL)
-		return true;
-	if (!mr_entry_time(e)->repeats || (account != 0 && mr_entry_account(e) != account))
-		return false;
-	mr_ttl_take_waiting(q, queue, e);
-	mr_schedule_end(q, queue, e);
+	*found = NULL;
+	while ((e = mr_ticket_find(q, queue, ticket, e)) != NULL) {
+		if (account != 0 && mr_entry_account(e) != account)
+			continue;
+		*found = e;
+		return mr_entry_time(e)->repeats;
+	}
 	return true;
+}
+
+/* Ends a schedule in whose place a new one came. */
+static void end_old(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *old)
+{
+	mr_ttl_take_waiting(q, queue, old);
+	schedule_drop(q, queue, old->schedule);
+	mr_entry_free(q, old);
 }
 
 static uint32_t make(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
@@ -128,7 +145,6 @@ static uint32_t make(struct mr_queues *q, uint64_t session, struct mr_queue *que
 	struct mr_queue_schedule *s = e == NULL ? NULL : schedule_new(q, queue, client);
 
 	if (s == NULL) {
-		mr_limit_schedule_gone(q, client->peer);
 		if (e != NULL)
 			mr_entry_free(q, e);
 		return mr_entry_refusal(q, client->account, MR_ENTRY_TIME, body_bytes);
@@ -156,17 +172,30 @@ uint32_t mr_schedule_push(struct mr_queues *q, uint64_t session, struct mr_queue
 	const struct mr_queue_client *client = mr_client_find(q, session);
 	uint64_t ticket = (uint64_t)options->ticket_high << 32 | options->ticket_low;
 	struct mr_cron cron = {0};
-	uint32_t status;
+	struct mr_queue_entry *old;
+	uint32_t status = MRF_STATUS_CODE_OK;
 
 	if (options->repeat == MRF_PUSH_REPEAT_CRON && !read_cron(m, &cron))
 		return MRF_STATUS_CODE_BAD;
-	if (!replace(q, queue, ticket, client->account))
+	if (!find_own(q, queue, ticket, client->account, &old))
 		return MRF_STATUS_CODE_BAD;
-	status = mr_limit_schedule(q, client->peer);
-	if (status == MRF_STATUS_CODE_OK)
-		status = make(q, session, queue, m, options, &cron);
+	if (old != NULL && old->schedule->peer != client->peer) { /* root ends another's */
+		mr_ttl_take_waiting(q, queue, old);
+		mr_schedule_end(q, queue, old);
+		old = NULL;
+	}
+	if (old == NULL)
+		status = mr_limit_schedule(q, client->peer);
 	if (status != MRF_STATUS_CODE_OK)
 		return status;
+	status = make(q, session, queue, m, options, &cron);
+	if (status != MRF_STATUS_CODE_OK) { /* the old one stays */
+		if (old == NULL)
+			mr_limit_schedule_gone(q, client->peer);
+		return status;
+	}
+	if (old != NULL)
+		end_old(q, queue, old);
 	if (facts->entry_flags & MR_ENTRY_ORIGIN)
 		mr_window_note(q, queue, facts->origin);
 	if (facts->origin != NULL)
@@ -221,6 +250,8 @@ void mr_schedule_fire(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 		s->skipped++;
 		mr_count(q->c.stats->drop_scheduled, 1);
 	}
+	if (s->period_ms == 0)
+		mr_work(q, CRON_WORK);
 	set_next(q, s);
 	wait(q, queue, s);
 }

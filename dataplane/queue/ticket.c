@@ -105,7 +105,8 @@ struct mr_queue_entry *mr_ticket_find(const struct mr_queues *q, const struct mr
 	return e;
 }
 
-uint32_t mr_ticket_admit(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket)
+uint32_t mr_ticket_admit(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t ticket, uint32_t account)
 {
 	struct mr_queue_entry *e = NULL;
 	unsigned copies = 0;
@@ -113,7 +114,7 @@ uint32_t mr_ticket_admit(struct mr_queues *q, struct mr_queue *queue, uint64_t t
 	if (!mr_ttl_prepare(q, queue) || !prepare(q, queue->times))
 		return MRF_STATUS_CODE_NO_MEMORY;
 	while ((e = mr_ticket_find(q, queue, ticket, e)) != NULL)
-		copies++;
+		copies += mr_entry_account(e) == account;
 	return copies < MR_TICKET_COPIES_MAX ? MRF_STATUS_CODE_OK : MRF_STATUS_CODE_OVERLOADED;
 }
 

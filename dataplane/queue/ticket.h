@@ -14,7 +14,8 @@
 
 #include "dataplane/queue/engine.h"
 
-/* Copies with one ticket that a queue takes: a push may be repeated after a lost session. */
+/* Copies with one ticket that a queue takes of one account: a push may be repeated after a lost
+ * session. */
 #define MR_TICKET_COPIES_MAX 8u
 #define MR_TICKET_CHUNK      1024u /* buckets of a chunk */
 #define MR_TICKET_CHUNKS_MAX 512u
@@ -26,9 +27,10 @@ struct mr_tickets {
 };
 
 uint64_t mr_entry_ticket(struct mr_queue_entry *e);
-/* Checks that the queue can take an entry with the ticket, and makes its table: 0, or the
- * StatusCode. */
-uint32_t mr_ticket_admit(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket);
+/* Checks that the queue can take another entry of the account with the ticket, and makes its table:
+ * 0, or the StatusCode. Others may use the same number: they cannot take it away from anybody. */
+uint32_t mr_ticket_admit(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t ticket, uint32_t account);
 /* Adds a waiting entry; mr_ticket_admit was called. */
 void mr_ticket_add(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 void mr_ticket_remove(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);

@@ -263,6 +263,27 @@ static void ticket_of_another_user_is_refused(void **state)
 	assert_int_equal(withdraw(5, 7), 0);
 }
 
+/* Tickets can be guessed: whoever uses a number first takes it away from nobody. */
+static void ticket_that_another_user_fills_up_is_free_for_its_own(void **state)
+{
+	(void)state;
+	r.peer[5] = 5;
+	r.peer[6] = 6;
+	for (unsigned client = 5; client <= 6; client++)
+		for (unsigned i = 0; i < 9; i++)
+			rig_push(&r, &(struct rig_push){.queue = q,
+					     .client = client,
+					     .text = "a",
+					     .options = &(struct mrf_push_options){
+						     .delay_ms = 500, .ticket_low = 7}});
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_delayed(row()), 16);
+	assert_int_equal(r.stats.refused_push_full, 2);
+	assert_int_equal(withdraw(6, 7), 0);
+	assert_int_equal(r.count, 8);
+	assert_int_equal(mrf_queue_row_delayed(row()), 8);
+}
+
 static void many_tickets_are_found_in_any_order(void **state)
 {
 	uint64_t before, ticket = 0;
@@ -411,6 +432,7 @@ int main(void)
 		RIG_TEST(ticket_ends_when_the_message_is_due),
 		RIG_TEST(copies_with_one_ticket_are_few_and_go_together),
 		RIG_TEST(ticket_of_another_user_is_refused),
+		RIG_TEST(ticket_that_another_user_fills_up_is_free_for_its_own),
 		RIG_TEST(many_tickets_are_found_in_any_order),
 		RIG_TEST(time_to_live_ends_before_and_after_the_delay),
 		RIG_TEST(purge_takes_delayed_messages_in_slices),

@@ -312,6 +312,48 @@ static void one_user_has_a_share_of_all_schedules(void **state)
 	assert_int_equal(schedules(), made);
 }
 
+static const struct mrf_push_options hourly = {
+	.repeat = MRF_PUSH_REPEAT_EVERY, .delay_ms = 3600000, .ticket_low = 7};
+
+/* Tickets can be guessed: a message or a schedule of another user is not in the way. */
+static void same_ticket_of_another_user_is_not_in_the_way(void **state)
+{
+	(void)state;
+	r.peer[5] = 5;
+	r.peer[6] = 6;
+	push(5, "tick", NULL, &hourly);
+	push(6, "in the way", NULL,
+		&(struct mrf_push_options){.delay_ms = 3600000, .ticket_low = 7});
+	push(5, "tick", NULL, &hourly);
+	push(6, "tick", NULL, &hourly); /* it has a message of that ticket itself */
+	assert_int_equal(r.stats.drop_bad_message, 1);
+	assert_int_equal(schedules(), 1);
+	assert_int_equal(withdraw(6, 7), 0);
+	push(6, "tick", NULL, &hourly);
+	push(5, "tick", NULL, &hourly);
+	assert_int_equal(schedules(), 2);
+}
+
+/* The store is full before a run has noticed it, so the checks of the push find nothing wrong. */
+static void schedule_stays_if_a_new_one_has_no_room(void **state)
+{
+	static char body[60000];
+
+	(void)state;
+	rig_close(&r);
+	rig_open_store(&r, 8u << 20, NULL);
+	q = rig_make(&r, "work");
+	push(1, "tick", NULL, &hourly);
+	memset(body, 'x', sizeof(body) - 1);
+	while (r.stats.refused_push_memory == 0)
+		rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = body});
+	rig_push(&r, &(struct rig_push){.queue = q, .client = 1, .text = body, .options = &hourly});
+	assert_int_equal(r.stats.refused_push_memory, 2);
+	assert_int_equal(schedules(), 1);
+	assert_int_equal(withdraw(1, 7), 0);
+	assert_int_equal(schedules(), 0);
+}
+
 static void repeated_push_is_accepted_each_time(void **state)
 {
 	(void)state;
@@ -337,6 +379,8 @@ int main(void)
 		RIG_TEST(each_period_brings_a_copy),
 		RIG_TEST(cancelled_schedule_brings_no_more),
 		RIG_TEST(same_ticket_replaces_the_schedule),
+		RIG_TEST(same_ticket_of_another_user_is_not_in_the_way),
+		RIG_TEST(schedule_stays_if_a_new_one_has_no_room),
 		RIG_TEST(cron_follows_the_clock_of_the_system),
 		RIG_TEST(times_that_passed_unseen_bring_one_copy),
 		RIG_TEST(periods_that_passed_unseen_bring_one_copy),
