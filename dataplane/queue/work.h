@@ -14,12 +14,18 @@
 
 #include "dataplane/queue/engine.h"
 
+/* A fuzzer sets this, so that few messages are more than a round's work. */
+#ifndef MR_WORK_PART
+#define MR_WORK_PART 1u
+#endif
+
 /* For one call. The sum of all is a round: half a millisecond or less. */
-#define MR_WORK_TICK     2048u /* timers and wheels */
-#define MR_WORK_SWEEP    512u  /* closed sessions, in the same tick */
-#define MR_WORK_RUN      1024u /* deliveries, redrive */
-#define MR_WORK_CLEAN    1024u /* purges, leaving consumers, in the same run */
-#define MR_WORK_MESSAGES 1024u /* commands, and what settlements bring about, until the next run */
+#define MR_WORK_TICK  (2048u / MR_WORK_PART) /* timers and wheels */
+#define MR_WORK_SWEEP (512u / MR_WORK_PART)  /* closed sessions, in the same tick */
+#define MR_WORK_RUN   (1024u / MR_WORK_PART) /* deliveries, redrive */
+#define MR_WORK_CLEAN (1024u / MR_WORK_PART) /* purges, leaving consumers, in the same run */
+/* Commands, and what settlements bring about, until the next run. */
+#define MR_WORK_MESSAGES (1024u / MR_WORK_PART)
 
 /* Steps for work that costs more than one message. */
 #define MR_WORK_TIMER  2u  /* taking it from the heap */

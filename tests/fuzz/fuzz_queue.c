@@ -35,7 +35,7 @@ struct world {
 	struct mrf_worker_stats stats;
 	uint64_t now_ms;
 	uint64_t unix_ms;    /* a clock of its own, which steps */
-	uint32_t numbers[4]; /* numbers of the queues below */
+	uint32_t numbers[5]; /* numbers of the queues below */
 	uint64_t tags[TAGS];
 	unsigned tags_next;
 	bool gone[CLIENTS];
@@ -46,10 +46,9 @@ static const struct {
 	const char *name;
 	enum mrf_queue_kind kind;
 } names[] = {
-	{"work", MRF_QUEUE_KIND_QUEUE},
-	{"work.dead", MRF_QUEUE_KIND_QUEUE},
-	{"echo", MRF_QUEUE_KIND_SERVICE},
-	{"other", MRF_QUEUE_KIND_QUEUE},
+	{"work", MRF_QUEUE_KIND_QUEUE}, {"work.dead", MRF_QUEUE_KIND_QUEUE},
+	{"echo", MRF_QUEUE_KIND_SERVICE}, {"other", MRF_QUEUE_KIND_QUEUE},
+	{"third", MRF_QUEUE_KIND_QUEUE}, /* made as a place for dead letters */
 };
 
 static uint64_t session(unsigned client)
@@ -143,13 +142,19 @@ static void open_world(struct world *w)
 	expect(mr_queues_new(&c, w->store, &w->queues) == 0);
 }
 
-#define EDITED (MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY | MRF_QUEUE_OPTION_AGE_MAX)
-#define KEYED  (MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM)
+#define EDITED      (MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY | MRF_QUEUE_OPTION_AGE_MAX)
+#define MR_RETRY_MS 86400000u
+#define FAILED                                                                                     \
+	(MRF_QUEUE_OPTION_RETRY_MIN | MRF_QUEUE_OPTION_RETRY_MAX | MRF_QUEUE_OPTION_RETRY_FACTOR | \
+		MRF_QUEUE_OPTION_RETRY_JITTER | MRF_QUEUE_OPTION_MAX_DELIVER |                     \
+		MRF_QUEUE_OPTION_WHEN_EXPIRED)
+#define KEYED (MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM)
 
 /* One queue goes by keys; edits change that, and limits. */
 static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which, unsigned number)
 {
 	static const char *const from[] = {"token 2", "header A", "header ", ""};
+	static const uint32_t attempts[] = {0, 1, 1000, MR_RETRY_MS};
 	struct mrf_queue_options o = {.policy = MRF_QUEUE_POLICY_KEY_SHARED};
 
 	if (verb == MRF_QUEUE_VERB_EDIT)
@@ -163,15 +168,25 @@ static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which,
 			.messages_max = number % 8,
 			.bytes_max = number * 16ull,
 			.aging_ms = number / 2,
+			.single_active = (uint8_t)(number / 8 % 3),
+			.when_expired = (uint8_t)(number / 4 % 3),
+			.retry_min_ms = attempts[number / 8 % 4],
+			.retry_max_ms = attempts[number / 16 % 4],
+			.retry_factor = (uint16_t)(number * 64),
+			.retry_jitter = (uint8_t)(number / 2),
+			.max_deliver = (uint16_t)(number % 16),
 		};
-	else if (which % 4 != 3)
+	else if (which != 3)
 		return 0;
 	return mrf_queue_options_write(b, &o);
 }
 
+/* `which`: an index of names. */
 static int command(struct world *w, unsigned verb, unsigned which, unsigned client, unsigned number)
 {
 	static alignas(8) uint8_t question[1024], answer[65536];
+	static const char *const dead[] = {
+		"other", "work", "none", "default", "third", "bad..name"};
 	struct mrf_builder b;
 	struct mrf_table t;
 	const void *out;
@@ -183,8 +198,8 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 	ref = mrf_queue_command_write(&b,
 		&(struct mrf_queue_command){
 			.verb = (uint8_t)verb,
-			.kind = (uint8_t)names[which % 4].kind,
-			.name = mrf_str(names[which % 4].name),
+			.kind = (uint8_t)names[which].kind,
+			.name = mrf_str(names[which].name),
 			.session = session(client),
 			.subscription = number % 4,
 			.prefetch = number % 8,
@@ -192,15 +207,22 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 			.count = number,
 			.ticket = number % 8,
 			.options = ref,
-			.edits = number % 8 == 7 ? KEYED
-				 : which % 4 == 3
-					 ? EDITED
-					 : MRF_QUEUE_OPTION_WHEN_FULL |
-						   MRF_QUEUE_OPTION_MESSAGES_MAX |
-						   MRF_QUEUE_OPTION_BYTES_MAX |
-						   (names[which % 4].kind == MRF_QUEUE_KIND_QUEUE
-								   ? MRF_QUEUE_OPTION_AGING
-								   : 0u),
+			.tag = mrf_str(number & 2 ? "tag" : ""),
+			.rate = number % 32 == 31 ? number : 0,
+			.prefetch_bytes = number % 16 == 15 ? number : 0,
+			.paused = number % 16 == 14,
+			.dead_letter = mrf_str(dead[number / 8 % 6]),
+			.edits = number % 8 == 7   ? KEYED
+				 : number % 8 == 6 ? FAILED
+				 : number % 8 == 5 ? (uint32_t)MRF_QUEUE_OPTION_DEAD_LETTER
+				 : number % 8 == 4 ? (uint32_t)MRF_QUEUE_OPTION_SINGLE_ACTIVE
+				 : which == 3      ? EDITED
+						   : MRF_QUEUE_OPTION_WHEN_FULL |
+							MRF_QUEUE_OPTION_MESSAGES_MAX |
+							MRF_QUEUE_OPTION_BYTES_MAX |
+							(names[which].kind == MRF_QUEUE_KIND_QUEUE
+									? MRF_QUEUE_OPTION_AGING
+									: 0u),
 		});
 	ref = mrf_queue_message_write(
 		&b, &(struct mrf_queue_message){
@@ -216,7 +238,7 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 	expect(mrf_queue_message_parse(out, (uint32_t)bytes, &t) == 0);
 	t = mrf_queue_message_body_as_queue_answer(t);
 	if (mrf_queue_answer_queue(t) != 0)
-		w->numbers[which % 4] = mrf_queue_answer_queue(t);
+		w->numbers[which] = mrf_queue_answer_queue(t);
 	return mrf_queue_answer_code(t);
 }
 
@@ -352,15 +374,19 @@ static void settle(struct world *w, struct input *in, const uint8_t a[4])
 	uint32_t bytes = 0;
 	uint8_t *block = NULL;
 
-	struct mrf_settlement s = {
-		.tag = w->tags[a[2] % TAGS] + (a[2] >> 6), .verb = a[3] % 5, .delay_ms = a[3]};
+	struct mrf_settlement s[8];
+	uint32_t count = 1 + (a[1] >> 2) % 8;
 	struct mr_message_view m = {
 		.header = {.kind = MRF_MESSAGE_KIND_SETTLE, .target = w->numbers[a[0] % 4]},
-		.payload = (const uint8_t *)&s,
-		.payload_bytes = sizeof(s),
+		.payload = (const uint8_t *)s,
+		.payload_bytes = count * (uint32_t)sizeof(s[0]),
 	};
 
-	s.fallback = a[1] >> 7;
+	for (uint32_t i = 0; i < count; i++)
+		s[i] = (struct mrf_settlement){.tag = w->tags[(a[2] + i) % TAGS] + (a[2] >> 6),
+			.verb = (uint8_t)(a[3] + i * (a[3] >> 6)) % 9,
+			.delay_ms = a[3],
+			.fallback = a[1] >> 7};
 	if (a[1] & 0x40) { /* memory of its own size, so that a read past its end is seen */
 		uint32_t more = byte(in) * 2u;
 
@@ -387,7 +413,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation < 160)
 		settle(w, in, a);
 	else if (operation < 200)
-		(void)command(w, a[2] % 18, a[0], a[1], a[3]);
+		(void)command(w, a[2] % 18, a[0] % 4, a[1], a[3]);
 	else if (operation < 210)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)
