@@ -162,21 +162,38 @@ void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n)
 	n->next = n->prev = 0;
 }
 
-/* Moves one node of the slot that the wheel has reached to a lower level. False: the slot is
- * empty. */
-static bool move_one(struct mr_wheel *w)
+/* Ends the walk through a slot at node `at`, which becomes its first. */
+static void begin_slot_at(const struct mr_wheel *w, struct mr_wheel_slot *slot, uint32_t at)
 {
-	unsigned digit = digit_of(w->now_ms, w->moving);
-	struct mr_wheel_node *n;
+	slot->first = at;
+	node_of(w, at)->prev = 0;
+}
 
-	if ((w->used[w->moving] >> digit & 1) == 0) {
-		w->moving = 0;
-		return false;
+/* Moves the nodes of the slot that the wheel has reached to lower levels, as far as *budget
+ * reaches. Their links within the slot need no care, as all before them have left. */
+static void move_some(struct mr_wheel *w, uint32_t *budget)
+{
+	unsigned level = w->moving, digit = digit_of(w->now_ms, level);
+	struct mr_wheel_slot *slot = &w->slots[level][digit];
+	const uint32_t last = slot->last;
+	uint32_t at = slot->first;
+
+	for (; at != 0 && *budget > 0; --*budget) {
+		struct mr_wheel_node *n = node_of(w, at);
+		uint32_t next = n->next;
+
+		if (at != last)
+			fetch(w, n->ahead != 0 ? n->ahead : next, level == 1);
+		put(w, n);
+		at = at == last ? 0 : next;
 	}
-	n = node_of(w, w->slots[w->moving][digit].first);
-	unlink_first(w, w->moving, digit);
-	put(w, n);
-	return true;
+	if (at != 0) {
+		begin_slot_at(w, slot, at);
+		return;
+	}
+	*slot = (struct mr_wheel_slot){0};
+	w->used[level] &= ~(1ull << digit);
+	w->moving = 0;
 }
 
 /* Returns the lowest level that is not empty: its first slot is the first of all. */
@@ -219,7 +236,7 @@ struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t
 
 	while (*budget > 0) {
 		if (w->moving > 0) {
-			*budget -= move_one(w);
+			move_some(w, budget);
 			continue;
 		}
 		if (!advance(w, now_ms))
