@@ -507,6 +507,12 @@ void bus_freeze(uint64_t until_ns)
 	plan(until_ns);
 }
 
+void bus_kill_control(uint64_t until_ns)
+{
+	world_trace("bus: control is killed");
+	bus.control_dead_until_ns = until_ns;
+}
+
 void bus_kick(uint32_t index)
 {
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++) {

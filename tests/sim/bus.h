@@ -84,9 +84,10 @@ struct bus {
 	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
 	uint64_t frozen_until_ns;
-	int64_t clock_ms;    /* steps of its clock of Unix time */
-	uint64_t kick;       /* session to be closed before it gets its acks, or 0 */
-	bool store_is_large; /* for all messages of a run and their dead letters */
+	int64_t clock_ms;               /* steps of its clock of Unix time */
+	uint64_t control_dead_until_ns; /* requests get no answer */
+	uint64_t kick;                  /* session to be closed before it gets its acks, or 0 */
+	bool store_is_large;            /* for all messages of a run and their dead letters */
 };
 
 extern struct bus bus;
@@ -94,6 +95,8 @@ extern struct bus bus;
 void bus_open(const struct bus_settings *s);
 void bus_close(void);
 void bus_freeze(uint64_t until_ns);
+/* Kills control, and starts it anew then: requests meanwhile, and some answers before, are lost. */
+void bus_kill_control(uint64_t until_ns);
 /* Closes the session at `index`, counted from the first that is open. */
 void bus_kick(uint32_t index);
 /* Plans a round soon. */

@@ -327,6 +327,10 @@ static void answer(struct bus_session *s, uint32_t correlation, struct mrf_build
 
 	if (mrf_builder_finish(b, mrf_client_message_write(b, &m), &data, &bytes) != 0)
 		world_fail("answer");
+	if (world_now_ns() < bus.control_dead_until_ns) {
+		cover(COVER_ANSWER_LOST);
+		return;
+	}
 	plan = mr_message_plan(MRF_MESSAGE_KIND_CONTROL, NULL, NULL, 0, data, 0, (uint32_t)bytes);
 	bus_put(s, &plan, correlation);
 }
@@ -451,6 +455,11 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 
 	if (mrf_client_message_parse(m->payload, m->payload_bytes, &t) != 0)
 		world_fail("a client's request makes no sense");
+	/* The first request may have been done, and its answer is lost. */
+	if (world_now_ns() < bus.control_dead_until_ns && world_chance(80)) {
+		cover(COVER_REQUEST_LOST);
+		return;
+	}
 	switch (mrf_client_message_body_type(t)) {
 	case MRF_CLIENT_BODY_QUEUE_REQUEST:
 		t = mrf_client_message_body(t);

@@ -68,6 +68,9 @@
 	X(FULL_DEAD, "oldest message dead")                                                        \
 	X(FULL_SHRINKS, "queue is above lowered limits")                                           \
 	X(EDIT, "edit")                                                                            \
+	X(CONTROL_KILLED, "control killed")                                                        \
+	X(REQUEST_LOST, "request lost with control")                                               \
+	X(ANSWER_LOST, "request done, and its answer lost with control")                           \
 	X(EDIT_POLICY, "edit to or from key-shared")                                               \
 	X(EDIT_IN_FLIGHT, "edit of in_flight_per_key")                                             \
 	X(EDIT_REFUSED, "edit refused")

@@ -9,6 +9,7 @@
 #include "tests/sim/actor.h"
 #include "tests/sim/bus.h"
 #include "tests/sim/bus_bind.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/edit.h"
 #include "tests/sim/net.h"
 #include "tests/sim/stage.h"
@@ -234,6 +235,12 @@ static void step_clock(void)
 	world_trace("bus: its clock is %d ms ahead", (int)bus.clock_ms);
 }
 
+static void kill_control(void)
+{
+	cover(COVER_CONTROL_KILLED);
+	bus_kill_control(world_now_ns() + (20 + world_draw(1500)) * WORLD_MS);
+}
+
 static void befall(void)
 {
 	uint32_t r = world_draw(100);
@@ -250,8 +257,10 @@ static void befall(void)
 		net_cut(world_now_ns() + world_draw(1200) * WORLD_MS);
 	else if (r < 88)
 		draw_network(&run.net);
-	else if (r < 92)
+	else if (r < 91)
 		step_clock();
+	else if (r < 94)
+		kill_control();
 	else
 		look_at(world_draw(model_queues_count));
 	net_set(&run.net);
@@ -348,6 +357,7 @@ static void settle(void)
 	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
 	net_set(&run.net);
 	net_cut(0);
+	bus.control_dead_until_ns = 0;
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		bus_command(
 			MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, model_queues[i].name, 0, NULL);
