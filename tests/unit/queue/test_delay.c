@@ -55,6 +55,30 @@ static void push_at(const char *text, uint64_t at_ms)
 	push_with(text, (struct mrf_push_options){.at_ms = at_ms});
 }
 
+static void times_that_no_clock_reaches_wait(void **state)
+{
+	const struct mrf_push_options options[] = {
+		{.at_ms = UINT64_MAX},
+		{.at_ms = UINT64_MAX, .ttl_ms = UINT32_MAX},
+		{.at_ms = UINT64_MAX / 2, .ticket_low = 7},
+		{.delay_ms = UINT32_MAX},
+		{.delay_ms = UINT32_MAX, .ttl_ms = UINT32_MAX},
+	};
+
+	(void)state;
+	rig_consume(&r, "work", 2, 10);
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(options); i++)
+		push_with("x", options[i]);
+	rig_pass(&r, 100000);
+	r.stepped = 365 * 86400000ll; /* a step of the system's clock */
+	rig_pass(&r, 2000);
+	r.stepped = -365 * 86400000ll;
+	rig_pass(&r, 2000);
+	rig_expect_none(&r, 2);
+	assert_int_equal(mrf_queue_row_delayed(row()), MR_ARRAY_COUNT(options));
+	assert_int_equal(withdraw(0, 7), 0);
+}
+
 static void message_for_a_time_of_day_comes_then(void **state)
 {
 	(void)state;
@@ -418,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(delayed_message_comes_when_it_is_due),
 		RIG_TEST(place_in_the_queue_counts_from_the_time_it_is_due),
+		RIG_TEST(times_that_no_clock_reaches_wait),
 		RIG_TEST(message_for_a_time_of_day_comes_then),
 		RIG_TEST(time_of_day_follows_a_clock_that_steps_forward),
 		RIG_TEST(time_of_day_follows_a_clock_that_steps_back),
