@@ -417,9 +417,10 @@ static const struct mr_cli_option options[] = {
 			"day of the week, as crontab(5): '0 8 * * mon-fri'"},
 	{.name = "tz",
 		.type = MR_CLI_TEXT,
-		.value = "OFFSET",
+		.value = "ZONE",
 		.offset = offsetof(struct settings, times.zone),
-		.help = "with --cron: its clock, UTC (default) or an offset such as +0100"},
+		.help = "with --cron: its clock, UTC (default), an offset such as +0100 or a name "
+			"such as Europe/Berlin, with summer time"},
 	{.name = "ticket",
 		.type = MR_CLI_COUNT,
 		.value = "N",
@@ -548,7 +549,7 @@ const struct mr_cli_verb mr_cli_push = {
 		    "  seq 1000 | millrace push jobs --stdin-lines\n"
 		    "  millrace push alerts 'door open' --ttl 30s\n"
 		    "  millrace push reminders tea --delay 5m --ticket 4711\n"
-		    "  millrace push jobs report --cron '0 8 * * mon-fri' --tz +0100\n"
+		    "  millrace push jobs report --cron '0 8 * * mon-fri' --tz Europe/Berlin\n"
 		    "  millrace push jobs urgent --priority 9\n"
 		    "  millrace push orders paid --key customer-7 --policy key-shared\n"
 		    "  millrace push orders - --publisher shop --first-id 17 < order",

@@ -9,6 +9,7 @@
 #include "cli/admin.h"
 #include "cli/bind.h"
 #include "cli/consumers.h"
+#include "cli/dead.h"
 #include "cli/edit.h"
 #include "cli/headers.h"
 #include "cli/keys.h"
@@ -25,9 +26,6 @@
 #include "lib/base/suggest.h"
 #include "lib/wire/priority.h"
 #include "lib/wire/queue_name.h"
-
-/* Bytes of a payload shown in a table. */
-#define EXCERPT_BYTES MR_CLI_EXCERPT_BYTES
 
 struct settings {
 	struct mr_cli_view view;
@@ -169,7 +167,9 @@ static int ask_loss(const struct asked *q, struct loss *loss)
 	if (code == MR_EXIT_OK) {
 		row = mrf_admin_queues_rows_at(queues, 0);
 		loss->messages = mrf_queue_row_ready(row) + mrf_queue_row_delayed(row);
-		loss->dead = mrf_queue_row_dead_ready(row);
+		loss->dead = mrf_queue_row_dead_letter(row).bytes == 0
+				     ? mrf_queue_row_dead_ready(row)
+				     : mr_cli_dead_own(q->cli, q->name);
 	}
 	mr_cli_admin_close(&admin);
 	return code;
@@ -279,91 +279,6 @@ static int delete (const struct asked *q)
 	return agreed(q, question) ? delete_with(q, &loss) : refuse(q);
 }
 
-/* Returns the bus's note in the header block of a dead letter; empty if there is none. */
-static struct mrf_string noted(struct mrf_table message, const char *name)
-{
-	struct mrf_bytes block = mrf_queue_message_row_headers(message);
-	struct mr_header h;
-	size_t cursor = 0;
-	struct mrf_string last = {0};
-
-	/* The bus leaves one line of each of its names (dataplane/queue/dead.c), so the first and
-	 * the last are the same. */
-	while (mr_headers_next((const char *)block.data, block.bytes, &cursor, &h)) {
-		if (h.name_bytes == strlen(name) && memcmp(h.name, name, h.name_bytes) == 0)
-			last = (struct mrf_string){h.value, (uint32_t)h.value_bytes};
-	}
-	return last;
-}
-
-static const struct mr_cli_column dead_columns[] = {
-	{"AGE", "age_ms", .right = true, .unit = MR_CLI_UNIT_MS},
-	{"REASON", "reason", .rank = 1, .least = 12, .elision = MR_CLI_ELIDE_END},
-	{"DELIVERIES", "deliveries", .right = true, .rank = 2},
-	{"ERROR", "error", .rank = 4, .least = 12, .elision = MR_CLI_ELIDE_END},
-	{"TIME", "time", .rank = 5},
-	{"BYTES", "bytes", .right = true, .rank = 3, .unit = MR_CLI_UNIT_BYTES},
-	{"PAYLOAD", "payload", .least = 12, .elision = MR_CLI_ELIDE_END},
-};
-
-static void noted_cell(struct mr_cli_table *t, struct mrf_table message, const char *name)
-{
-	struct mrf_string text = noted(message, name);
-
-	if (text.bytes)
-		mr_cli_table_string(t, text);
-	else
-		mr_cli_table_none(t);
-}
-
-static void dead_row(struct mr_cli_table *t, struct mrf_table message)
-{
-	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
-
-	mr_cli_table_count(t, mrf_queue_message_row_age_ms(message));
-	noted_cell(t, message, "Millrace-Dead-Reason");
-	noted_cell(t, message, "Millrace-Dead-Count");
-	noted_cell(t, message, "Millrace-Error");
-	noted_cell(t, message, "Millrace-Dead-Time");
-	mr_cli_table_count(t, mrf_queue_message_row_bytes(message));
-	mr_cli_table_text(t, (const char *)payload.data,
-		payload.bytes < EXCERPT_BYTES ? payload.bytes : EXCERPT_BYTES);
-}
-
-static void set_noted(json_t *o, const char *key, struct mrf_table message, const char *name)
-{
-	struct mrf_string text = noted(message, name);
-
-	if (text.bytes)
-		mr_cli_text_json(o, key, text.data, text.bytes);
-	else
-		json_object_set_new(o, key, json_null());
-}
-
-static json_t *dead_json(struct mrf_table message)
-{
-	struct mrf_bytes headers = mrf_queue_message_row_headers(message);
-	struct mrf_bytes payload = mrf_queue_message_row_payload(message);
-	struct mrf_string text = noted(message, "Millrace-Dead-Count");
-	json_t *o = json_object();
-	uint64_t count;
-
-	json_object_set_new(
-		o, "age_ms", json_integer((json_int_t)mrf_queue_message_row_age_ms(message)));
-	set_noted(o, "reason", message, "Millrace-Dead-Reason");
-	set_noted(o, "queue", message, "Millrace-Dead-Queue");
-	json_object_set_new(o, "deliveries",
-		mr_cli_text_count(text.data, text.bytes, &count) ? json_integer((json_int_t)count)
-								 : json_null());
-	set_noted(o, "error", message, "Millrace-Error");
-	set_noted(o, "time", message, "Millrace-Dead-Time");
-	json_object_set_new(
-		o, "bytes", json_integer((json_int_t)mrf_queue_message_row_bytes(message)));
-	mr_cli_headers_set_json(o, (const char *)headers.data, headers.bytes);
-	mr_cli_text_json(o, "payload", payload.data, payload.bytes);
-	return o;
-}
-
 static int peek(const struct asked *q)
 {
 	return mr_cli_peek(&(struct mr_cli_peek){.cli = q->cli,
@@ -378,69 +293,9 @@ static int keys(const struct asked *q)
 	return mr_cli_keys(q->cli, &q->set->view, q->name, q->set->count);
 }
 
-static int print_dead(const struct asked *q, struct mrf_table messages)
-{
-	uint32_t count = mrf_admin_messages_messages_count(messages);
-	json_t *rows;
-	struct mr_cli_table t;
-
-	if (q->set->view.json) {
-		rows = json_array();
-		for (uint32_t i = 0; i < count; i++)
-			json_array_append_new(
-				rows, dead_json(mrf_admin_messages_messages_at(messages, i)));
-		mr_cli_text_json_line(rows);
-		return MR_EXIT_OK;
-	}
-	mr_cli_table_init(&t, dead_columns, MR_ARRAY_COUNT(dead_columns));
-	for (uint32_t i = 0; i < count; i++)
-		dead_row(&t, mrf_admin_messages_messages_at(messages, i));
-	return mr_cli_view_show(q->cli, &q->set->view, &t);
-}
-
-/* Reads the first dead letters. Without a dead-letter queue there are none; then checks that the
- * queue itself exists. */
-static int peek_dead(struct mr_cli_admin *a, const struct mrf_queue_command *command,
-	const char *queue, struct mrf_table *messages)
-{
-	struct mrf_queue_command show = *command;
-	struct mrf_table queues;
-	int rc = mr_cli_admin_ask_queue(
-		a, MRF_ADMIN_VERB_QUEUE, command, MRF_ADMIN_BODY_ADMIN_MESSAGES, messages);
-
-	if (rc != -ENOENT || !a->refused)
-		return rc;
-	show.verb = MRF_QUEUE_VERB_SHOW;
-	show.name = mrf_str(queue);
-	*messages = (struct mrf_table){0};
-	return mr_cli_admin_ask_queue(
-		a, MRF_ADMIN_VERB_QUEUE, &show, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
-}
-
 static int dead(const struct asked *q)
 {
-	char name[MR_SUBJECT_BYTES_MAX + sizeof(MR_QUEUE_DEAD)];
-	bool given = mr_queue_name_is_dead(q->name, strlen(q->name));
-	struct mrf_queue_command command = {
-		.verb = MRF_QUEUE_VERB_PEEK, .count = (uint32_t)q->set->count};
-	const struct mrf_queue_command asked = {.name = mrf_str(q->name)};
-	struct mr_cli_admin admin;
-	struct mrf_table messages;
-	int rc;
-
-	if (snprintf(name, sizeof(name), "%s%s", q->name, given ? "" : MR_QUEUE_DEAD) >=
-		(int)sizeof(name))
-		return mr_cli_fail(q->cli, MR_EXIT_USAGE, q->name, "too long for a queue",
-			"its name has 255 bytes at most");
-	command.name = mrf_str(name);
-	rc = mr_cli_admin_open(&admin, q->cli);
-	rc = rc ? rc : peek_dead(&admin, &command, q->name, &messages);
-	if (rc == 0)
-		rc = print_dead(q, messages);
-	else
-		rc = mr_cli_admin_fail_queue(q->cli, &admin, &asked, rc);
-	mr_cli_admin_close(&admin);
-	return rc;
+	return mr_cli_dead(q->cli, &q->set->view, q->name, (uint32_t)q->set->count);
 }
 
 static struct mr_cli_transfer transfer_of(const struct asked *q, const char *from, const char *to)
@@ -568,6 +423,7 @@ static int cancel(const struct asked *q)
 	return mr_cli_cancel(q->cli, q->name, q->to, q->set->view.json);
 }
 
+/* Without a name: of all queues. */
 static int schedules(const struct asked *q)
 {
 	return mr_cli_schedules(q->cli, q->name, &q->set->view);
@@ -641,7 +497,7 @@ static int run_queue(const struct mr_cli *cli, const void *settings, const struc
 		{"bind", bind, 2, MR_CLI_WORDS_MAX},
 		{"unbind", unbind, 2, MR_CLI_WORDS_MAX},
 		{"cancel", cancel, 3, 3},
-		{"schedules", schedules, 2, 2},
+		{"schedules", schedules, 1, 2},
 		{"unschedule", cancel, 3, 3},
 		{0},
 	};
@@ -703,7 +559,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         with --consumer to that one, as long as it lives\n"
 		   "resume   deliver messages again\n"
 		   "dead     print the first dead letters: reason, number of deliveries, last\n"
-		   "         error, time, beginning\n"
+		   "         error, time, beginning; also those in a queue named for them\n"
 		   "redrive  push its dead letters back into it; of a queue that other queues\n"
 		   "         have named for theirs (dead_letter): back to where each came from\n"
 		   "delete   remove the queue with its messages and dead letters; refused while\n"
@@ -734,7 +590,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         it repeats (push --delay, --at, --every, --cron)\n"
 		   "schedules\n"
 		   "         list what is repeated: ticket, times, the next time, copies made\n"
-		   "         and copies left out because the queue was full\n"
+		   "         and copies left out because the queue was full; without NAME of\n"
+		   "         all queues\n"
 		   "\n"
 		   "A message goes into a bound queue once, with the header Millrace-Subject. A\n"
 		   "full queue does not get it; a promised one waits at its publisher.\n"

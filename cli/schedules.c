@@ -25,7 +25,7 @@ static int fail_cancel(const struct mr_cli *cli, const struct mr_client *c, cons
 	snprintf(what, sizeof(what), "%s %s", queue, ticket);
 	if (error == -ESRCH)
 		return mr_cli_fail(cli, MR_EXIT_FAILED, what, mr_error(c),
-			"`millrace queue schedules QUEUE` lists what repeats");
+			"`millrace queue schedules` lists what repeats");
 	if (error == -ENOENT)
 		return mr_cli_fail(cli, MR_EXIT_FAILED, queue, "no such queue",
 			"`millrace queues` lists them");
@@ -65,6 +65,7 @@ int mr_cli_cancel(const struct mr_cli *cli, const char *queue, const char *ticke
 }
 
 static const struct mr_cli_column columns[] = {
+	{"QUEUE", "queue", .least = 12},
 	{"TICKET", "ticket", .right = true},
 	{"EVERY", "every_ms", .right = true, .unit = MR_CLI_UNIT_MS},
 	{"CRON", "cron"},
@@ -93,13 +94,14 @@ static struct mrf_string cron_of(struct mrf_bytes headers)
 	return (struct mrf_string){"", 0};
 }
 
-static void add_row(struct mr_cli_table *t, struct mrf_table row)
+static void add_row(struct mr_cli_table *t, const char *queue, struct mrf_table row)
 {
 	struct mrf_bytes payload = mrf_queue_message_row_payload(row);
 	struct mrf_string cron = {"", 0};
 
 	if (mrf_queue_message_row_every_ms(row) == 0)
 		cron = cron_of(mrf_queue_message_row_headers(row));
+	mr_cli_table_string(t, mrf_str(queue));
 	mr_cli_table_count(t, mrf_queue_message_row_ticket(row));
 	mr_cli_table_count(t, mrf_queue_message_row_every_ms(row));
 	mr_cli_table_text(t, cron.data, cron.bytes);
@@ -123,28 +125,67 @@ static int add_page(struct mr_cli_admin *a, struct mrf_queue_command *command,
 		return rc;
 	count = mrf_admin_messages_messages_count(messages);
 	for (uint32_t i = 0; i < count; i++)
-		add_row(t, mrf_admin_messages_messages_at(messages, i));
+		add_row(t, command->name.data, mrf_admin_messages_messages_at(messages, i));
 	command->cursor += count;
 	*more = count == PAGE;
 	return 0;
 }
 
-int mr_cli_schedules(const struct mr_cli *cli, const char *queue, const struct mr_cli_view *view)
+/* Adds the schedules of one queue. */
+static int add_queue(struct mr_cli_admin *a, const char *queue, struct mr_cli_table *t)
 {
 	struct mrf_queue_command command = {
 		.verb = MRF_QUEUE_VERB_SCHEDULES, .name = mrf_str(queue)};
+	bool more = true;
+	int rc = 0;
+
+	while (rc == 0 && more)
+		rc = add_page(a, &command, t, &more);
+	return rc;
+}
+
+/* Adds those of all queues. One that is removed meanwhile has none. The list belongs to its
+ * connection, so that one stays open. */
+static int add_all(const struct mr_cli *cli, struct mr_cli_admin *a, struct mr_cli_table *t)
+{
+	const struct mrf_queue_command list = {.kind = MRF_QUEUE_KIND_QUEUE};
+	struct mr_cli_admin one;
+	struct mrf_table queues;
+	uint32_t count;
+	int rc = mr_cli_admin_ask_queue(
+		a, MRF_ADMIN_VERB_QUEUES, &list, MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
+
+	if (rc != 0)
+		return rc;
+	rc = mr_cli_admin_open(&one, cli);
+	count = mrf_admin_queues_rows_count(queues);
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		struct mrf_table row = mrf_admin_queues_rows_at(queues, i);
+
+		rc = add_queue(&one, mrf_queue_row_name(row).data, t);
+		if (rc == -ENOENT && one.refused)
+			rc = 0;
+	}
+	mr_cli_admin_close(&one);
+	return rc;
+}
+
+int mr_cli_schedules(const struct mr_cli *cli, const char *queue, const struct mr_cli_view *view)
+{
+	const struct mrf_queue_command asked = {
+		.verb = MRF_QUEUE_VERB_SCHEDULES, .name = mrf_str(queue)};
 	struct mr_cli_admin admin;
 	struct mr_cli_table t;
-	bool more = true;
 	int rc = mr_cli_admin_open(&admin, cli);
 
 	mr_cli_table_init(&t, columns, MR_ARRAY_COUNT(columns));
-	while (rc == 0 && more)
-		rc = add_page(&admin, &command, &t, &more);
+	if (rc == 0)
+		rc = queue != NULL ? add_queue(&admin, queue, &t) : add_all(cli, &admin, &t);
 	if (rc == 0) {
 		rc = mr_cli_view_show(cli, view, &t);
 	} else {
-		rc = mr_cli_admin_fail_queue(cli, &admin, &command, rc);
+		rc = queue != NULL ? mr_cli_admin_fail_queue(cli, &admin, &asked, rc)
+				   : mr_cli_admin_fail(cli, &admin, rc);
 		mr_cli_table_fini(&t);
 	}
 	mr_cli_admin_close(&admin);

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 
-/* Both return an exit code. `ticket`: as typed. */
+/* Both return an exit code. `ticket`: as typed. schedules: `queue` NULL: of all queues. */
 int mr_cli_cancel(const struct mr_cli *cli, const char *queue, const char *ticket, bool json);
 int mr_cli_schedules(const struct mr_cli *cli, const char *queue, const struct mr_cli_view *view);
 

@@ -34,22 +34,53 @@ static bool parse_at(const char *text, uint64_t *at_ms)
 	return seconds > 0;
 }
 
+static bool is_zone(const char *zone)
+{
+	char text[MR_CRON_BYTES_MAX];
+	struct mr_cron parsed;
+	int bytes = snprintf(text, sizeof(text), "* * * * * %s", zone);
+
+	return bytes < (int)sizeof(text) && mr_cron_parse(text, (size_t)bytes, &parsed) == NULL;
+}
+
+/* Writes the expression with its zone. The rule of a named one is read here: the bus knows no
+ * names. */
+static int add_zone(const struct mr_cli *cli, struct mr_cli_times *t)
+{
+	char rule[MR_ZONE_RULE_BYTES_MAX + 1] = "";
+
+	if (t->zone == NULL) {
+		snprintf(t->cron_text, sizeof(t->cron_text), "%s", t->cron);
+		return MR_EXIT_OK;
+	}
+	if (!is_zone(t->zone) && mr_zone_find(t->zone, rule) != 0)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, t->zone,
+			"is no time zone that is known here",
+			"expected UTC, an offset such as +0100, or a name such as Europe/Berlin "
+			"(package tzdata)");
+	snprintf(t->cron_text, sizeof(t->cron_text), "%s %s%s%s", t->cron, rule,
+		rule[0] != '\0' ? " " : "", t->zone);
+	return MR_EXIT_OK;
+}
+
 static int take_cron(const struct mr_cli *cli, struct mr_cli_times *t, struct mr_push *out)
 {
 	struct mr_cron parsed;
 	const char *why;
+	int code;
 
 	if (t->zone != NULL && t->cron == NULL)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, "--tz", "is for --cron alone",
 			"--at takes an offset: 2026-12-01T08:00:00+01:00");
 	if (t->cron == NULL)
 		return MR_EXIT_OK;
-	snprintf(t->cron_text, sizeof(t->cron_text), "%s%s%s", t->cron, t->zone ? " " : "",
-		t->zone ? t->zone : "");
+	code = add_zone(cli, t);
+	if (code != MR_EXIT_OK)
+		return code;
 	why = mr_cron_parse(t->cron_text, strlen(t->cron_text), &parsed);
 	if (why != NULL)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, t->cron_text, why,
-			"for example: --cron '0 8 * * mon-fri' --tz +0100");
+			"for example: --cron '0 8 * * mon-fri' --tz Europe/Berlin");
 	out->cron = t->cron_text;
 	return MR_EXIT_OK;
 }

@@ -19,7 +19,7 @@ struct mr_cli_times {
 	const char *cron;
 	const char *zone;
 	uint64_t ticket;
-	char cron_text[MR_CRON_BYTES_MAX + 16]; /* with the zone */
+	char cron_text[2 * MR_CRON_BYTES_MAX]; /* with the zone */
 };
 
 /* Copies the times to the message; an exit code. */

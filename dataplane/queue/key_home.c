@@ -328,7 +328,9 @@ const char *mr_key_options_check(const struct mrf_queue_options *o, unsigned kin
 	if (!by_key && o->key_from.bytes > 0)
 		return "key_from: only with the policy key-shared";
 	if (by_key && o->when_full > MRF_QUEUE_FULL_REFUSE)
-		return "when_full: a queue with the policy key-shared waits or refuses";
+		return "when_full: a queue with the policy key-shared waits or refuses, because to "
+		       "drop a message would break the order of its key; take wait or refuse, or "
+		       "a time to live (push --ttl)";
 	if (o->in_flight_per_key > MR_QUEUE_IN_FLIGHT_PER_KEY_MAX)
 		return "in_flight_per_key: expected 1 to 250";
 	return mr_key_from_check(o->key_from);

@@ -95,6 +95,14 @@ static uint32_t oldest_ms(struct mr_queue_request *r, const struct mr_queue *que
 	return oldest;
 }
 
+/* Counts the dead letters of NAME.dead, and all messages of a queue that is named for them. */
+static uint64_t dead_ready(const struct mr_queue *queue)
+{
+	uint64_t count = queue->dead_to == NULL ? 0 : queue->dead_to->ready_count;
+
+	return queue->is_dead || queue->dead == NULL ? count : count + queue->dead->ready_count;
+}
+
 static uint32_t write_row(struct mr_queue_request *r, const struct mr_queue *queue, bool consumers)
 {
 	uint32_t rows[CONSUMER_ROWS_MAX];
@@ -127,9 +135,7 @@ static uint32_t write_row(struct mr_queue_request *r, const struct mr_queue *que
 			      .dead = queue->dead_count,
 			      .dropped = queue->dropped,
 			      .expired = queue->expired,
-			      .dead_ready = queue->is_dead || queue->dead == NULL
-						    ? 0
-						    : queue->dead->ready_count,
+			      .dead_ready = dead_ready(queue),
 			      .breaker = queue->breaker.state,
 			      .failures = queue->failures,
 			      .replies = queue->replies,

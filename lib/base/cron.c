@@ -111,7 +111,7 @@ static void skip_blanks(struct text *t)
 }
 
 /* Reads UTC, Z, or an offset: +0100, +01:00. */
-static bool take_zone(struct text *t, int32_t *offset_s)
+static bool take_offset(struct text *t, int32_t *offset_s)
 {
 	size_t left = (size_t)(t->end - t->at);
 	int sign = take(t, '-') ? -1 : take(t, '+') ? 1 : 0;
@@ -131,6 +131,40 @@ static bool take_zone(struct text *t, int32_t *offset_s)
 	*offset_s = sign * (int32_t)((digits[0] * 10 + digits[1]) * HOUR_S +
 				     (digits[2] * 10 + digits[3]) * MINUTE_S);
 	return true;
+}
+
+/* Returns the word at the front; empty at the end. */
+static struct text take_word(struct text *t)
+{
+	struct text word = {t->at, t->at};
+
+	while (t->at < t->end && *t->at != ' ' && *t->at != '\t')
+		t->at++;
+	word.end = t->at;
+	skip_blanks(t);
+	return word;
+}
+
+static bool is_label(const struct text *t)
+{
+	for (const char *c = t->at; c < t->end; c++)
+		if ((*c < 'a' || *c > 'z') && (*c < 'A' || *c > 'Z') && (*c < '0' || *c > '9') &&
+			strchr("_+-/", *c) == NULL)
+			return false;
+	return true;
+}
+
+/* Reads a zone: an offset, or a rule with the name behind it or without. */
+static bool take_zone(struct text *t, struct mr_zone *out)
+{
+	struct text word = take_word(t), label;
+
+	if (mr_zone_parse(word.at, (size_t)(word.end - word.at), out)) {
+		label = take_word(t);
+		return t->at == t->end && is_label(&label);
+	}
+	*out = (struct mr_zone){0};
+	return t->at == t->end && take_offset(&word, &out->standard_s);
 }
 
 static void keep(struct mr_cron *c, const uint64_t bits[FIELDS], bool days, bool week_days)
@@ -164,11 +198,11 @@ const char *mr_cron_parse(const char *text, size_t bytes, struct mr_cron *out)
 		if (!take_field(&t, &fields[i], &bits[i]))
 			return wrong[i];
 	}
-	while (t.end > t.at && (t.end[-1] == ' ' || t.end[-1] == '\t'))
-		t.end--;
 	skip_blanks(&t);
-	if (t.at < t.end && !take_zone(&t, &out->offset_s))
-		return "the time zone is neither UTC nor an offset such as +0100";
+	if (t.at < t.end && !take_zone(&t, &out->zone))
+		return "the time zone is neither UTC nor an offset such as +0100 nor a rule such "
+		       "as CET-1CEST,M3.5.0,M10.5.0/3";
+	out->each_hour = !restricted[1];
 	keep(out, bits, restricted[2], restricted[4]);
 	return mr_cron_next(out, 0) == MR_CRON_NEVER ? "this day never comes" : NULL;
 }
@@ -238,9 +272,11 @@ static unsigned second_of(const struct mr_cron *c, unsigned from)
 	return DAY_S;
 }
 
-uint64_t mr_cron_next(const struct mr_cron *c, uint64_t now_ms)
+/* Returns the first time after `now_s`, and before `end_s`, that fits while the clock is
+ * `offset_s` ahead; INT64_MAX: none. */
+static int64_t next_by(const struct mr_cron *c, int64_t now_s, int64_t end_s, int32_t offset_s)
 {
-	int64_t local_s = (int64_t)(now_ms / MS) + c->offset_s;
+	int64_t local_s = now_s + offset_s;
 	uint64_t start = local_s < 0 ? 0 : (uint64_t)local_s;
 	struct day d;
 	unsigned from;
@@ -248,11 +284,52 @@ uint64_t mr_cron_next(const struct mr_cron *c, uint64_t now_ms)
 	start = (start / MINUTE_S + 1) * MINUTE_S;
 	d = day_of(start / DAY_S);
 	from = (unsigned)(start % DAY_S);
-	for (unsigned i = 0; i < DAYS_MAX; i++, next_day(&d), from = 0) {
+	for (; (int64_t)(d.number * DAY_S) - offset_s < end_s; next_day(&d), from = 0) {
 		unsigned second = day_fits(c, &d) ? second_of(c, from) : DAY_S;
+		int64_t at_s = (int64_t)(d.number * DAY_S + second) - offset_s;
 
 		if (second < DAY_S)
-			return (uint64_t)((int64_t)(d.number * DAY_S + second) - c->offset_s) * MS;
+			return at_s < end_s ? at_s : INT64_MAX;
+	}
+	return INT64_MAX;
+}
+
+/* True if the zone's clock showed the same before it stepped back. */
+static bool repeats(const struct mr_cron *c, int64_t at_s)
+{
+	const struct mr_zone *z = &c->zone;
+	int32_t step_s = z->summer_s > z->standard_s ? z->summer_s - z->standard_s
+						     : z->standard_s - z->summer_s;
+
+	return z->has_summer && !c->each_hour &&
+	       mr_zone_offset_s(z, at_s - step_s) - mr_zone_offset_s(z, at_s) == step_s;
+}
+
+/* True if the clock steps forward over a time that fits. */
+static bool skips(const struct mr_cron *c, int64_t step_s)
+{
+	int32_t before = mr_zone_offset_s(&c->zone, step_s - 1);
+	int64_t end_s = step_s + mr_zone_offset_s(&c->zone, step_s) - before;
+
+	return !c->each_hour && next_by(c, step_s - 1, end_s, before) != INT64_MAX;
+}
+
+uint64_t mr_cron_next(const struct mr_cron *c, uint64_t now_ms)
+{
+	int64_t after_s = (int64_t)(now_ms / MS), last_s = after_s + (int64_t)DAYS_MAX * DAY_S;
+	int64_t since_s = after_s; /* the clock has not stepped since */
+
+	while (since_s < last_s) {
+		int64_t step_s = mr_zone_next_step_s(&c->zone, since_s);
+		int64_t end_s = step_s < last_s ? step_s : last_s;
+		int64_t at_s = next_by(c, after_s, end_s, mr_zone_offset_s(&c->zone, since_s));
+
+		if (at_s != INT64_MAX && !repeats(c, at_s))
+			return (uint64_t)at_s * MS;
+		if (at_s == INT64_MAX && end_s == step_s && skips(c, step_s))
+			return (uint64_t)step_s * MS;
+		after_s = at_s != INT64_MAX ? at_s : end_s - 1;
+		since_s = at_s != INT64_MAX ? since_s : end_s;
 	}
 	return MR_CRON_NEVER;
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -82,6 +83,91 @@ static void zone_shifts_the_clock(void **state)
 	expect("  0 8 * * *  Z ", "2026-12-01 00:00:00", "2026-12-01 08:00:00");
 }
 
+#define BERLIN " CET-1CEST,M3.5.0,M10.5.0/3 Europe/Berlin"
+
+static void summer_time_moves_the_clock(void **state)
+{
+	(void)state;
+	expect("0 8 * * *" BERLIN, "2026-12-01 00:00:00", "2026-12-01 07:00:00");
+	expect("0 8 * * *" BERLIN, "2026-07-01 00:00:00", "2026-07-01 06:00:00");
+	expect("0 8 * * *" BERLIN, "2026-03-28 07:00:00", "2026-03-29 06:00:00");
+	expect("0 8 * * *" BERLIN, "2026-10-24 06:00:00", "2026-10-25 07:00:00");
+	/* On the southern half summer ends in the same year before it begins. */
+	expect("0 8 * * * AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-01-01 00:00:00",
+		"2026-01-01 21:00:00");
+	expect("0 8 * * * AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-07-01 00:00:00",
+		"2026-07-01 22:00:00");
+	/* In Dublin winter is the time that differs. */
+	expect("0 8 * * * IST-1GMT0,M10.5.0,M3.5.0/1", "2026-07-01 00:00:00",
+		"2026-07-01 07:00:00");
+	expect("0 8 * * * IST-1GMT0,M10.5.0,M3.5.0/1", "2026-12-01 00:00:00",
+		"2026-12-01 08:00:00");
+	expect("0 8 * * * <+0530>-5:30", "2026-12-01 00:00:00", "2026-12-01 02:30:00");
+	expect("0 0 29 2 *" BERLIN, "2026-12-01 00:00:00", "2028-02-28 23:00:00");
+}
+
+/* 29 March 2026: at 01:00 UTC the clock of Berlin steps from 02:00 to 03:00. */
+static void time_that_does_not_exist_comes_at_the_step(void **state)
+{
+	(void)state;
+	expect("30 2 * * *" BERLIN, "2026-03-28 01:30:00", "2026-03-29 01:00:00");
+	expect("30 2 * * *" BERLIN, "2026-03-29 01:00:00", "2026-03-30 00:30:00");
+	expect("0 2,3 * * *" BERLIN, "2026-03-29 00:00:00", "2026-03-29 01:00:00");
+	expect("0 2,3 * * *" BERLIN, "2026-03-29 01:00:00", "2026-03-30 00:00:00");
+	expect("0 3 * * *" BERLIN, "2026-03-29 00:00:00", "2026-03-29 01:00:00");
+	expect("0 2 * * mon" BERLIN, "2026-03-29 00:00:00", "2026-03-30 00:00:00");
+	/* What runs each hour goes on as before. */
+	expect("30 * * * *" BERLIN, "2026-03-29 00:30:00", "2026-03-29 01:30:00");
+	expect("*/20 * * * *" BERLIN, "2026-03-29 00:40:00", "2026-03-29 01:00:00");
+}
+
+/* 25 October 2026: at 01:00 UTC it steps from 03:00 back to 02:00. */
+static void time_that_comes_twice_counts_once(void **state)
+{
+	(void)state;
+	expect("30 2 * * *" BERLIN, "2026-10-24 12:00:00", "2026-10-25 00:30:00");
+	expect("30 2 * * *" BERLIN, "2026-10-25 00:30:00", "2026-10-26 01:30:00");
+	expect("30 2 * * *" BERLIN, "2026-10-25 01:10:00", "2026-10-26 01:30:00");
+	expect("0 2 * * *" BERLIN, "2026-10-25 00:00:00", "2026-10-26 01:00:00");
+	expect("* 2,3 * * *" BERLIN, "2026-10-25 00:59:00", "2026-10-25 02:00:00");
+	expect("30 * * * *" BERLIN, "2026-10-25 00:30:00", "2026-10-25 01:30:00");
+	expect("30 2 * * * IST-1GMT0,M10.5.0,M3.5.0/1", "2026-10-25 00:30:00",
+		"2026-10-25 02:30:00");
+	expect("30 1 * * * IST-1GMT0,M10.5.0,M3.5.0/1", "2026-10-25 00:30:00",
+		"2026-10-26 01:30:00");
+}
+
+/* Compares the clocks of zones with those of the C library, around each step of twenty years. */
+static void clocks_agree_with_the_library(void **state)
+{
+	static const char *const rules[] = {"CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0",
+		"AEST-10AEDT,M10.1.0,M4.1.0/3", "IST-1GMT0,M10.5.0,M3.5.0/1",
+		"<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "IST-2IDT,M3.4.4/26,M10.5.0",
+		"CET-1CEST,J60,300/3:30", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		int64_t now = 1735689600 - 1, steps = 0; /* 2024-12-31 23:59:59 */
+		struct mr_zone z;
+
+		assert_true(mr_zone_parse(rules[i], strlen(rules[i]), &z));
+		setenv("TZ", rules[i], 1);
+		tzset();
+		for (; steps < 40; steps++) {
+			now = mr_zone_next_step_s(&z, now);
+			for (int64_t at = now - 7200; at <= now + 7200; at += 300) {
+				time_t t = (time_t)at;
+				struct tm local;
+
+				assert_non_null(localtime_r(&t, &local));
+				assert_int_equal(mr_zone_offset_s(&z, at), local.tm_gmtoff);
+			}
+		}
+	}
+	unsetenv("TZ");
+	tzset();
+}
+
 /* Each day of 40 years against the C library. */
 static void days_agree_with_the_library(void **state)
 {
@@ -126,6 +212,14 @@ static void what_is_wrong_is_said(void **state)
 	expect_wrong("1,,2 * * * *", "minute");
 	expect_wrong("1x * * * *", "minute");
 	expect_wrong("0 8 * * * Europe/Berlin", "time zone");
+	expect_wrong("0 8 * * * CET-1CEST", "time zone");
+	expect_wrong("0 8 * * * CET-1CEST,M3.5.0", "time zone");
+	expect_wrong("0 8 * * * CET-1CEST,M3.6.0,M10.5.0", "time zone");
+	expect_wrong("0 8 * * * CET-1CEST,M13.5.0,M10.5.0", "time zone");
+	expect_wrong("0 8 * * * CET-25", "time zone");
+	expect_wrong("0 8 * * * CET-1 a;b", "time zone");
+	expect_wrong("0 8 * * * CET-1 a b", "time zone");
+	expect_wrong("0 8 * * * +0100 a", "time zone");
 	expect_wrong("0 8 * * * +1500", "time zone");
 	expect_wrong("0 8 * * * +0160", "time zone");
 	expect_wrong("0 8 * * * * *", "time zone");
@@ -147,6 +241,10 @@ int main(void)
 		cmocka_unit_test(day_of_the_week_and_of_the_month),
 		cmocka_unit_test(leap_years_are_known),
 		cmocka_unit_test(zone_shifts_the_clock),
+		cmocka_unit_test(summer_time_moves_the_clock),
+		cmocka_unit_test(time_that_does_not_exist_comes_at_the_step),
+		cmocka_unit_test(time_that_comes_twice_counts_once),
+		cmocka_unit_test(clocks_agree_with_the_library),
 		cmocka_unit_test(days_agree_with_the_library),
 		cmocka_unit_test(what_is_wrong_is_said),
 		cmocka_unit_test(time_that_never_comes_is_refused),

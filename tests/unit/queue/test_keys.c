@@ -531,6 +531,45 @@ static void the_age_limit_ends_messages_of_held_keys(void **state)
 	assert_int_equal(mrf_queue_row_ready(row()), 0);
 }
 
+static void edit_age(uint32_t age_max_ms)
+{
+	r.edits = MRF_QUEUE_OPTION_AGE_MAX;
+	r.options.age_max_ms = age_max_ms;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0), 0);
+}
+
+/* A waiting message was put where its former limit ends. With a shorter one it stays there, but is
+ * never delivered: it ends when its turn comes, or with the former limit. */
+static void a_shorter_age_limit_ends_messages_of_keys_at_their_turn(void **state)
+{
+	uint64_t tag;
+
+	(void)state;
+	edit_age(500);
+	rig_consume(&r, "keyed", 2, 10);
+	push(1, "a");
+	push(1, "b");
+	tag = rig_expect(&r, 2, "a");
+	push(2, "c");
+	(void)rig_expect(&r, 2, "c");
+	push(2, "d");
+	edit_age(50);
+	rig_pass(&r, 100);
+	assert_int_equal(mrf_queue_row_ready(row()), 2);
+	ack(2, tag);
+	rig_expect_none(&r, 2);
+	assert_int_equal(mrf_queue_row_ready(row()), 1);
+	assert_int_equal(mrf_queue_row_dead_ready(row()), 1);
+	rig_pass(&r, 401);
+	assert_int_equal(mrf_queue_row_ready(row()), 0);
+	assert_int_equal(mrf_queue_row_dead_ready(row()), 2);
+	/* Later messages end in time. */
+	push(2, "e");
+	rig_pass(&r, 51);
+	assert_int_equal(mrf_queue_row_dead_ready(row()), 3);
+}
+
 static void dead_letters_go_back_by_their_keys(void **state)
 {
 	uint64_t tag;
@@ -817,6 +856,7 @@ int main(void)
 		RIG_TEST(many_keys_take_memory_only_while_in_use),
 		RIG_TEST(a_time_to_live_ends_behind_others_of_its_key),
 		RIG_TEST(the_age_limit_ends_messages_of_held_keys),
+		RIG_TEST(a_shorter_age_limit_ends_messages_of_keys_at_their_turn),
 		RIG_TEST(dead_letters_go_back_by_their_keys),
 		RIG_TEST(a_delayed_push_counts_from_when_it_is_due),
 		RIG_TEST(a_key_is_as_urgent_as_its_next_message),

@@ -117,7 +117,7 @@ static void cron_follows_the_clock_of_the_system(void **state)
 	r.stepped += 86400000; /* the next midnight comes sooner */
 	rig_pass(&r, 1000);
 	take("night");
-	r.stepped -= 3600000; /* the same hour again */
+	r.stepped -= 3600000; /* repeats the hour */
 	rig_pass(&r, 3600000 + 1000);
 	rig_expect_none(&r, 2);
 }
