@@ -23,6 +23,7 @@
 /* The first layout of structs that came later. */
 #define REQUEST_MANY_OPTIONS offsetof(struct mr_request_many_options, header_bytes) + sizeof(size_t)
 #define SETTLE_OPTIONS       offsetof(struct mr_settle_options, reserved) + 3
+#define ADMIN_OPTIONS        offsetof(struct mr_admin_options, dead_letter) + sizeof(void *)
 
 /* These were padding. */
 static void clear_padding(struct mr_queue_options *options)
@@ -95,6 +96,12 @@ int(mr_queue_open)(struct mr_client *c, const char *name, const struct mr_push_o
 	(void)mr_sized_read(c, "mr_queue_open", &own, sizeof(own), options, PUSH_OPTIONS);
 	clear_padding(&own.queue);
 	return mr_queue_open_sized(c, name, &own, out, PUSH_OPTIONS);
+}
+
+int(mr_admin_edit_with)(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_admin_options *values)
+{
+	return mr_admin_edit_with_sized(a, queue, service, edits, values, ADMIN_OPTIONS);
 }
 
 int(mr_push_with)(struct mr_queue *q, const struct mr_push *push, uint64_t *id)

@@ -66,18 +66,20 @@ _Static_assert(MR_ADMIN_POLICY == (int)MRF_QUEUE_OPTION_POLICY &&
 		       MR_ADMIN_IN_FLIGHT_PER_KEY == (int)MRF_QUEUE_OPTION_IN_FLIGHT_PER_KEY,
 	"the same bits");
 
-int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
-	const struct mr_queue_options *values)
-{
-	struct mrf_queue_command command = {.verb = MRF_QUEUE_VERB_EDIT, .edits = edits};
-	struct mrf_queue_options options;
+_Static_assert(MR_ADMIN_KEY_FROM == (int)MRF_QUEUE_OPTION_KEY_FROM &&
+		       MR_ADMIN_RETRY_MIN == (int)MRF_QUEUE_OPTION_RETRY_MIN &&
+		       MR_ADMIN_RETRY_MAX == (int)MRF_QUEUE_OPTION_RETRY_MAX &&
+		       MR_ADMIN_RETRY_FACTOR == (int)MRF_QUEUE_OPTION_RETRY_FACTOR &&
+		       MR_ADMIN_RETRY_JITTER == (int)MRF_QUEUE_OPTION_RETRY_JITTER &&
+		       MR_ADMIN_DEAD_LETTER == (int)MRF_QUEUE_OPTION_DEAD_LETTER,
+	"the same bits");
 
-	if (a == NULL || queue == NULL || values == NULL)
-		return mr_fail(NULL, -EINVAL,
-			"mr_admin_edit: the connection, the name or the values are NULL");
-	command.kind = service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE;
-	command.name = mrf_str(queue);
-	options = (struct mrf_queue_options){
+/* `retry` and `key_from` are NULL if they are not among the values. */
+static int edit(struct mr_admin *a, struct mrf_queue_command *command,
+	const struct mr_queue_options *values, const struct mr_queue_retry *retry,
+	const char *key_from)
+{
+	struct mrf_queue_options options = {
 		.policy = mr_sized_choice(values->policy),
 		.when_full = mr_sized_choice(values->when_full),
 		.messages_max = values->messages_max,
@@ -93,7 +95,59 @@ int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned 
 		.single_active = values->single_active,
 		.in_flight_per_key = values->in_flight_per_key,
 	};
-	return mr_admin_ask_edit(a, &command, &options);
+
+	if (key_from != NULL && key_from[0] != '\0')
+		options.key_from = mrf_str(key_from);
+	if (retry != NULL) {
+		options.retry_min_ms = retry->min_ms;
+		options.retry_max_ms = retry->max_ms;
+		options.retry_factor = retry->factor;
+		options.retry_jitter = retry->jitter;
+	}
+	return mr_admin_ask_edit(a, command, &options);
+}
+
+static struct mrf_queue_command edit_of(const char *queue, bool service, unsigned edits)
+{
+	return (struct mrf_queue_command){
+		.verb = MRF_QUEUE_VERB_EDIT,
+		.kind = service ? MRF_QUEUE_KIND_SERVICE : MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(queue),
+		.edits = edits,
+	};
+}
+
+int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_queue_options *values)
+{
+	struct mrf_queue_command command = edit_of(queue, service, edits);
+
+	if (a == NULL || queue == NULL || values == NULL)
+		return mr_fail(NULL, -EINVAL,
+			"mr_admin_edit: the connection, the name or the values are NULL");
+	if (edits >= MR_ADMIN_KEY_FROM)
+		return mr_fail(
+			NULL, -EINVAL, "mr_admin_edit: mr_admin_edit_with() changes this option");
+	return edit(a, &command, values, NULL, NULL);
+}
+
+int mr_admin_edit_with_sized(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_admin_options *values, size_t values_bytes)
+{
+	struct mrf_queue_command command = edit_of(queue, service, edits);
+	struct mr_admin_options own;
+	int error;
+
+	if (a == NULL || queue == NULL || values == NULL)
+		return mr_fail(NULL, -EINVAL,
+			"mr_admin_edit_with: the connection, the name or the values are NULL");
+	error = mr_sized_read(NULL, "mr_admin_edit_with", &own, sizeof(own), values, values_bytes);
+	if (error != 0)
+		return error;
+	if ((edits & MR_ADMIN_DEAD_LETTER) && own.dead_letter == NULL)
+		return mr_fail(NULL, -EINVAL, "mr_admin_edit_with: dead_letter is NULL");
+	command.dead_letter = mrf_str(own.dead_letter);
+	return edit(a, &command, &own.queue, &own.retry, own.key_from);
 }
 
 static int change_binding(struct mr_admin *a, enum mrf_admin_verb verb, const char *queue,

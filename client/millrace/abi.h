@@ -69,7 +69,7 @@ MR_API int mr_version_check(unsigned header);
 #define MR_INIT {}
 /** Initialises struct mr_push_options. */
 #define MR_PUSH_OPTIONS_INIT                                                                       \
-	{MR_AT_LEAST_ONCE, NULL, 0, MR_INIT, NULL, NULL, NULL, MR_INIT}
+	{MR_AT_LEAST_ONCE, NULL, 0, MR_INIT, NULL, NULL, NULL, MR_INIT, NULL}
 #else
 /** Initialises any struct of this library to zeros. */
 #define MR_INIT {0}
@@ -214,6 +214,13 @@ MR_API int mr_consume_sized(struct mr_client *c, const char *queue,
 MR_API int mr_pull_sized(
 	struct mr_consumer *consumer, struct mr_delivery *out, int timeout_ms, size_t out_bytes);
 
+/** mr_admin_edit_with() with the size of its values.
+ * @copydetails mr_admin_edit_with
+ * @param values_bytes  size of the caller's struct mr_admin_options
+ * @retval -E2BIG  an unknown option is set */
+MR_API int mr_admin_edit_with_sized(struct mr_admin *a, const char *queue, bool service,
+	unsigned edits, const struct mr_admin_options *values, size_t values_bytes);
+
 /** mr_settle_and_push() with the sizes of its options and of each push. Unknown options are -E2BIG
  * too.
  * @copydetails mr_settle_and_push
@@ -290,6 +297,8 @@ MR_API int mr_stream_open_sized(struct mr_client *c, const char *service, const 
 	mr_request_many_sized(__VA_ARGS__, sizeof(struct mr_request_many_options))
 #define mr_request_many_async(...)                                                                 \
 	mr_request_many_async_sized(__VA_ARGS__, sizeof(struct mr_request_many_options))
+#define mr_admin_edit_with(...)                                                                    \
+	mr_admin_edit_with_sized(__VA_ARGS__, sizeof(struct mr_admin_options))
 #define mr_queue_open(...) mr_queue_open_sized(__VA_ARGS__, sizeof(struct mr_push_options))
 #define mr_push_with(...)  mr_push_with_sized(__VA_ARGS__, sizeof(struct mr_push))
 #define mr_consume(...)    mr_consume_sized(__VA_ARGS__, sizeof(struct mr_consume_options))

@@ -66,7 +66,8 @@ struct mr_admin_queue {
 	uint64_t outstanding; /**< messages delivered and not settled */
 	uint64_t bytes;       /**< bytes of these three */
 	uint64_t oldest_ms;   /**< age of the oldest of them, ms */
-	uint64_t dead_ready;  /**< messages in its dead letters now */
+	uint64_t dead_ready;  /**< messages in its dead letters now, and in the queue that is
+			      * named for them */
 	uint64_t pushed;      /**< pushes and calls that arrived */
 	uint64_t accepted;    /**< those that were accepted */
 	uint64_t refused;     /**< those that were refused */
@@ -231,6 +232,12 @@ enum mr_admin_option {
 	MR_ADMIN_AGING = 4096,              /**< mr_queue_options::aging_s; queues; 0: none */
 	MR_ADMIN_SINGLE_ACTIVE = 8192,      /**< mr_queue_options::single_active; queues */
 	MR_ADMIN_IN_FLIGHT_PER_KEY = 16384, /**< mr_queue_options::in_flight_per_key; queues */
+	MR_ADMIN_KEY_FROM = 32768,          /**< mr_admin_options::key_from; as those below */
+	MR_ADMIN_RETRY_MIN = 65536,         /**< mr_queue_retry::min_ms; queues; 0: no back-off */
+	MR_ADMIN_RETRY_MAX = 131072,        /**< mr_queue_retry::max_ms; queues */
+	MR_ADMIN_RETRY_FACTOR = 262144,     /**< mr_queue_retry::factor; queues */
+	MR_ADMIN_RETRY_JITTER = 524288,     /**< mr_queue_retry::jitter; queues */
+	MR_ADMIN_DEAD_LETTER = 1048576,     /**< mr_admin_options::dead_letter; queues */
 };
 
 /** Changes options of a queue or service, as `millrace queue edit` does. They stay until the next
@@ -248,6 +255,25 @@ enum mr_admin_option {
  *         changed; -ENOSYS: the bus is older; or another negative errno value */
 MR_API int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
 	const struct mr_queue_options *values);
+
+/** New values of options for mr_admin_edit_with(). */
+struct mr_admin_options {
+	struct mr_queue_options queue; /**< as for mr_admin_edit() */
+	struct mr_queue_retry retry;   /**< back-off of a queue */
+	const char *key_from;          /**< as mr_push_options::key_from; NULL or empty: no key */
+	const char *dead_letter;       /**< name of a queue, "none" or "default": as
+				  * mr_push_options::dead_letter */
+};
+
+/** Changes options as mr_admin_edit() does, also those that struct mr_queue_options lacks.
+ * @param a        the connection
+ * @param queue    its name
+ * @param service  true: a service, false: a queue
+ * @param edits    bits of enum mr_admin_option
+ * @param values   holds the new values of these options; the others are ignored
+ * @return as mr_admin_edit(); -E2BIG: the library is older, and does not know an option */
+MR_API int mr_admin_edit_with(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+	const struct mr_admin_options *values);
 
 /** Binds a queue to a subject or pattern, as `millrace queue bind` does: each message that is
  * published to a matching subject goes into the queue, once however many bindings of the queue

@@ -226,9 +226,10 @@ struct mr_push {
 	 * ticket takes the place of the former one. Not with `delay_ms`, `at_ms` or `cron`. */
 	uint32_t every_ms;
 	uint32_t reserved32; /**< 0 */
-	/** Likewise, at the times of five fields as in crontab(5), `0 8 * * mon-fri`, and UTC
-	 * (without it, too) or an offset `+0100` as the sixth. NULL: none. Copies have it in the
-	 * header `Millrace-Cron`. */
+	/** Likewise, at the times of five fields as in crontab(5), `0 8 * * mon-fri`. A sixth is
+	 * the zone: UTC (without it, too), an offset `+0100`, or a rule as POSIX writes it in TZ,
+	 * `CET-1CEST,M3.5.0,M10.5.0/3`. NULL: none. Copies have it in the header
+	 * `Millrace-Cron`. */
 	const char *cron;
 };
 

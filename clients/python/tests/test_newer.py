@@ -163,6 +163,14 @@ class Administration(BusTest):
             self.assertEqual([e is None for e in outcomes], [True, False])
             with self.assertRaises(TypeError):
                 admin.edit(self.subject, weight=1)
+            admin.edit(self.subject, retry_min_ms=100, retry_factor=150, dead_letter="none",
+                       aging_s=3)
+            with self.assertRaises(millrace.Error) as refused:
+                admin.edit(self.subject, retry_factor=1)
+            self.assertIn("retry_factor", str(refused.exception))
+            with self.assertRaises(millrace.Error) as refused:
+                admin.edit(self.subject, dead_letter=self.subject)
+            self.assertIn("come back", str(refused.exception))
             self.assertIn("python-admin", [row.name for row in admin.clients()])
             messages = client.subscribe(self.subject + ".>", group="g")
             self.assertIn((messages.pattern, "g"), [(r.pattern, r.group) for r in admin.subjects()])

@@ -25,6 +25,7 @@ struct server {
 	uint8_t policies[4];
 	char names[4][300];
 	char patterns[4][300];
+	char texts[4][300]; /* options with fields of their own */
 };
 
 static bool read_all(int fd, void *to, size_t bytes)
@@ -34,7 +35,7 @@ static bool read_all(int fd, void *to, size_t bytes)
 
 static void note_request(struct server *s, unsigned i, const uint8_t *data, size_t bytes)
 {
-	struct mrf_table request, command;
+	struct mrf_table request, command, options;
 
 	assert_int_equal(mrf_admin_request_parse(data, bytes, &request), 0);
 	command = mrf_admin_request_queue(request);
@@ -46,6 +47,12 @@ static void note_request(struct server *s, unsigned i, const uint8_t *data, size
 	s->age_max_ms[i] = mrf_queue_options_age_max_ms(mrf_queue_command_options(command));
 	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
 		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
+	options = mrf_queue_command_options(command);
+	snprintf(s->texts[i], sizeof(s->texts[i]), "%u %u %u %u %s %s",
+		mrf_queue_options_retry_min_ms(options), mrf_queue_options_retry_max_ms(options),
+		mrf_queue_options_retry_factor(options), mrf_queue_options_retry_jitter(options),
+		mrf_queue_options_key_from(options).data,
+		mrf_queue_command_dead_letter(command).data);
 	snprintf(s->patterns[i], sizeof(s->patterns[i]), "%s",
 		mrf_admin_request_pattern(request).data);
 }
@@ -311,6 +318,38 @@ static void edit_sends_the_values_and_hears_of_a_refusal(void **state)
 	assert_int_equal(s.age_max_ms[0], 50);
 }
 
+/* Options that struct mr_queue_options lacks. */
+static void edit_with_sends_the_other_values_too(void **state)
+{
+	const struct mr_admin_options values = {.queue = {.messages_max = 7},
+		.retry = {.min_ms = 100, .max_ms = 900, .factor = 150, .jitter = 20},
+		.key_from = "token 2",
+		.dead_letter = "errors"};
+	const unsigned edits = MR_ADMIN_MESSAGES_MAX | MR_ADMIN_RETRY_MIN | MR_ADMIN_RETRY_MAX |
+			       MR_ADMIN_RETRY_FACTOR | MR_ADMIN_RETRY_JITTER | MR_ADMIN_KEY_FROM |
+			       MR_ADMIN_DEAD_LETTER;
+	const struct mr_admin_options none = {0};
+	struct server s = {0};
+	struct mr_admin *a;
+
+	(void)state;
+	add_queues(&s);
+	server_start(&s);
+	assert_int_equal(mr_admin_open(s.dir, &a), 0);
+	assert_int_equal(mr_admin_edit_with(a, "jobs", false, edits, &values), 0);
+	assert_int_equal(
+		mr_admin_edit_with(a, "jobs", false, MR_ADMIN_DEAD_LETTER, &none), -EINVAL);
+	assert_int_equal(
+		mr_admin_edit(a, "jobs", false, MR_ADMIN_RETRY_MIN, &values.queue), -EINVAL);
+	assert_non_null(strstr(mr_error(NULL), "mr_admin_edit_with()"));
+	assert_int_equal(mr_admin_edit_with(a, "jobs", false, edits, NULL), -EINVAL);
+	mr_admin_close(a);
+	server_stop(&s);
+	assert_int_equal(s.edits[0], edits);
+	assert_int_equal(s.messages_max[0], 7);
+	assert_string_equal(s.texts[0], "100 900 150 20 token 2 errors");
+}
+
 /* 257 must not become 1, the first policy. */
 static void edit_sends_no_other_choice_than_the_one_given(void **state)
 {
@@ -425,6 +464,7 @@ int main(void)
 		cmocka_unit_test(answer_that_does_not_come_whole_closes_the_connection),
 		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
 		cmocka_unit_test(edit_sends_the_values_and_hears_of_a_refusal),
+		cmocka_unit_test(edit_with_sends_the_other_values_too),
 		cmocka_unit_test(edit_sends_no_other_choice_than_the_one_given),
 		cmocka_unit_test(bind_and_unbind_return_the_number_of_bindings),
 		cmocka_unit_test(malformed_answers_are_refused),

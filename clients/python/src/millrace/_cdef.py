@@ -109,9 +109,29 @@ struct mr_queue_options {
     uint32_t ack_timeout_ms;
     uint16_t max_deliver;
     bool not_idempotent;
+    uint8_t when_expired;
     uint16_t breaker_failures;
+    uint16_t aging_s;
     uint32_t breaker_reset_ms;
     uint16_t breaker_probes;
+    uint8_t single_active;
+    uint8_t in_flight_per_key;
+    @GROWS@
+};
+
+struct mr_queue_retry {
+    uint32_t min_ms;
+    uint32_t max_ms;
+    uint16_t factor;
+    uint8_t jitter;
+    uint8_t reserved8;
+};
+
+struct mr_admin_options {
+    struct mr_queue_options queue;
+    struct mr_queue_retry retry;
+    const char *key_from;
+    const char *dead_letter;
     @GROWS@
 };
 
@@ -424,6 +444,8 @@ int mr_admin_dead_letters(struct mr_admin *a, const char *queue, unsigned count,
     mr_admin_dead_letter_fn *row, void *arg);
 int mr_admin_purge(struct mr_admin *a, const char *queue, uint64_t *dropped);
 int mr_admin_redrive(struct mr_admin *a, const char *queue, unsigned count, uint64_t *moved);
+int mr_admin_edit_with_sized(struct mr_admin *a, const char *queue, bool service, unsigned edits,
+    const struct mr_admin_options *values, size_t values_bytes);
 int mr_admin_edit(struct mr_admin *a, const char *queue, bool service, unsigned edits,
     const struct mr_queue_options *values);
 int mr_admin_bind(struct mr_admin *a, const char *queue, const char *subject, unsigned *bindings);

@@ -10,7 +10,11 @@ from .headers import Headers, c_text, parse
 # Options of mr_admin_edit(), by their names in QueueOptions: bits of enum mr_admin_option.
 _EDITS = {"policy": 1, "when_full": 2, "messages_max": 4, "bytes_max": 8, "age_max_ms": 16,
           "ack_timeout_ms": 32, "max_deliver": 64, "breaker_failures": 256, "breaker_reset_ms": 512,
-          "breaker_probes": 1024}
+          "breaker_probes": 1024, "when_expired": 2048, "aging_s": 4096, "single_active": 8192,
+          "in_flight_per_key": 16384}
+_EDITS_TEXT = {"key_from": 32768, "dead_letter": 1048576}
+# Named retry_min_ms and so on: fields of struct mr_queue_retry.
+_EDITS_RETRY = {"min_ms": 65536, "max_ms": 131072, "factor": 262144, "jitter": 524288}
 
 T = TypeVar("T")
 Self = TypeVar("Self")
@@ -219,16 +223,29 @@ class Admin:
         self._check(lib.mr_admin_redrive(self._a, c_text(queue), count, moved))
         return int(moved[0])
 
-    def edit(self, queue: str, *, service: bool = False, **options: int) -> None:
-        """Changes options of a queue, or with `service` of a service. The names are those of
-        QueueOptions."""
-        values, edits = ffi.new("struct mr_queue_options *"), 0
+    def edit(self, queue: str, *, service: bool = False, **options: Any) -> None:
+        """Changes options of a queue, or with `service` of a service: all that `millrace queue
+        edit` changes. The names are those of QueueOptions; also when_expired, aging_s,
+        single_active, in_flight_per_key, retry_min_ms, retry_max_ms, retry_factor (hundredths),
+        retry_jitter, and as texts key_from and dead_letter."""
+        values, edits = ffi.new("struct mr_admin_options *"), 0
+        kept: List[Any] = []  # texts that `values` points to
         for name, value in options.items():
-            if name not in _EDITS:
-                raise TypeError(f"{name} cannot be changed: {', '.join(_EDITS)} can")
-            edits |= _EDITS[name]
-            setattr(values, name, value)
-        self._check(lib.mr_admin_edit(self._a, c_text(queue), service, edits, values))
+            if name in _EDITS_TEXT:
+                kept.append(ffi.new("char[]", c_text(value)))
+                edits |= _EDITS_TEXT[name]
+                setattr(values, name, kept[-1])
+            elif name.startswith("retry_") and name[6:] in _EDITS_RETRY:
+                edits |= _EDITS_RETRY[name[6:]]
+                setattr(values.retry, name[6:], value)
+            elif name in _EDITS:
+                edits |= _EDITS[name]
+                setattr(values.queue, name, value)
+            else:
+                known = [*_EDITS, *_EDITS_TEXT, *(f"retry_{n}" for n in _EDITS_RETRY)]
+                raise TypeError(f"{name} cannot be changed: {', '.join(known)} can")
+        self._check(lib.mr_admin_edit_with_sized(self._a, c_text(queue), service, edits, values,
+                                                 ffi.sizeof("struct mr_admin_options")))
 
     def bind(self, queue: str, subject: str) -> int:
         """Binds a queue to a subject or pattern: what is published there goes into the queue,
