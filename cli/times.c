@@ -40,7 +40,8 @@ static bool is_zone(const char *zone)
 	struct mr_cron parsed;
 	int bytes = snprintf(text, sizeof(text), "* * * * * %s", zone);
 
-	return bytes < (int)sizeof(text) && mr_cron_parse(text, (size_t)bytes, &parsed) == NULL;
+	return zone[0] != '\0' && bytes < (int)sizeof(text) &&
+	       mr_cron_parse(text, (size_t)bytes, &parsed) == NULL;
 }
 
 /* Writes the expression with its zone. The rule of a named one is read here: the bus knows no

@@ -3,7 +3,7 @@
 
 #define HOUR_S     3600
 #define DAY_S      86400
-#define HOURS_MAX  167 /* of a change; RFC 8536 */
+#define HOURS_MAX  167 /* a change is at most so late: RFC 8536 */
 #define NAME_LEAST 3
 
 struct text {

@@ -21,7 +21,7 @@
 #define MR_ZONE_RULE_BYTES_MAX 100u
 #define MR_ZONE_NEVER          INT64_MAX
 
-/* A time of each year, by the clock that it ends. */
+/* Names a time of each year, by the clock that it ends. */
 struct mr_zone_change {
 	char form;       /* M: a day of the week; J: 1 to 365 without 29 February; 0: 0 to 365 */
 	uint8_t month;   /* M: 1 to 12 */

@@ -31,7 +31,7 @@ static inline uint64_t mr_queue_key_of(const void *text, size_t bytes)
 
 /* The option key_from; without token and header it is empty. */
 struct mr_queue_key_from {
-	uint32_t token;     /* of the subject, from 1; 0: a header is the key */
+	uint32_t token;     /* number in the subject, from 1; 0: a header is the key */
 	const char *header; /* its name, a part of the text */
 	size_t header_bytes;
 };
