@@ -225,20 +225,27 @@ static enum mr_when_queue_full full_of(const char *text)
 	return MR_QUEUE_FULL_DEFAULT;
 }
 
+static struct mr_queue_options queue_options(const struct push *p)
+{
+	struct mr_queue_options options = p->making;
+
+	options.messages_max = p->set->limit;
+	options.age_max_ms = (uint32_t)p->set->age_ms;
+	options.ack_timeout_ms = (uint32_t)p->set->ack_timeout_ms;
+	options.max_deliver = (uint16_t)p->set->max_deliver;
+	options.when_full = full_of(p->set->when_full);
+	options.when_expired = expired_of(p->set->when_expired);
+	return options;
+}
+
 static int open_queue(struct push *p, const char *name)
 {
 	const struct settings *set = p->set;
 	struct mr_push_options options = {
-		.queue = p->making,
 		.promise = mr_cli_promise(set->promise),
 		.publisher = set->publisher,
 		.next_id = set->first_id,
-		.queue.messages_max = set->limit,
-		.queue.age_max_ms = (uint32_t)set->age_ms,
-		.queue.ack_timeout_ms = (uint32_t)set->ack_timeout_ms,
-		.queue.max_deliver = (uint16_t)set->max_deliver,
-		.queue.when_full = full_of(set->when_full),
-		.queue.when_expired = expired_of(set->when_expired),
+		.queue = queue_options(p),
 		.key_from = set->making.key_from,
 		.dead_letter = set->making.dead_letter,
 		.retry.min_ms = (uint32_t)set->retry_min_ms,
