@@ -76,8 +76,10 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_count(t, stats.rx_discarded);
 	mr_cli_table_count(t, state.rx_missed);
 	mr_cli_table_count(t, state.rx_errors + state.tx_errors);
-	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[0], &state);
-	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[1], &stats);
+	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[0], &state,
+		mrf_admin_port_state_bytes(port));
+	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[1], &stats,
+		mrf_admin_port_stats_bytes(port));
 }
 
 static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *settings)

@@ -54,10 +54,16 @@ size_t mr_cli_stats_columns(struct mr_cli_column out[MR_CLI_COLUMNS_MAX],
 }
 
 void mr_cli_stats_cells(struct mr_cli_table *t, const struct mr_cli_column *own, size_t own_count,
-	const struct mr_cli_stats *stats, const void *values)
+	const struct mr_cli_stats *stats, const void *values, size_t values_bytes)
 {
 	for (size_t i = 0; i < stats->members_count; i++) {
-		if (is_added(&stats->members[i], own, own_count))
-			mr_cli_table_count(t, value_of(values, &stats->members[i]));
+		const struct mrf_member *m = &stats->members[i];
+
+		if (!is_added(m, own, own_count))
+			continue;
+		if (m->offset + m->bytes <= values_bytes)
+			mr_cli_table_count(t, value_of(values, m));
+		else
+			mr_cli_table_none(t);
 	}
 }

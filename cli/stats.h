@@ -19,8 +19,10 @@ struct mr_cli_stats {
 size_t mr_cli_stats_columns(struct mr_cli_column out[MR_CLI_COLUMNS_MAX],
 	const struct mr_cli_column *own, size_t own_count, const struct mr_cli_stats *stats,
 	size_t stats_count);
-/* Adds the cells of the columns that mr_cli_stats_columns added for one structure. */
+/* Adds the cells of the columns that mr_cli_stats_columns added for one structure. Its first
+ * `values_bytes` bytes are there; an older control has no further statistics, and their cells are
+ * empty. */
 void mr_cli_stats_cells(struct mr_cli_table *t, const struct mr_cli_column *own, size_t own_count,
-	const struct mr_cli_stats *stats, const void *values);
+	const struct mr_cli_stats *stats, const void *values, size_t values_bytes);
 
 #endif

@@ -59,7 +59,8 @@ static void worker_row(struct mr_cli_table *t, struct mrf_table row)
 		mr_cli_table_none(t);
 	mr_cli_table_count(t, mr_cli_stats_dropped(&s));
 	mr_cli_table_count(t, mrf_admin_worker_silent_ms(row));
-	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics, &s);
+	mr_cli_stats_cells(
+		t, own, MR_ARRAY_COUNT(own), &statistics, &s, mrf_admin_worker_stats_bytes(row));
 }
 
 static void fill(struct mr_cli_table *t, struct mrf_table workers, const void *settings)

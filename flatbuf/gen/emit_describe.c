@@ -19,7 +19,7 @@ static const char *kind_of(const struct gen_type *type)
 	switch (type->base) {
 	case GEN_STRING: return "MR_FB_STRING";
 	case GEN_UNION: return "MR_FB_UNION";
-	case GEN_OBJECT: return is_table ? "MR_FB_TABLE" : "MR_FB_INLINE";
+	case GEN_OBJECT: return is_table ? "MR_FB_TABLE" : "MR_FB_STRUCT";
 	case GEN_VECTOR: break;
 	default: return "MR_FB_INLINE";
 	}

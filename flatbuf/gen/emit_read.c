@@ -26,7 +26,7 @@ static void emit_scalar(FILE *f, const struct gen_object *o, const struct gen_fi
 	fprintf(f, ");\n}\n\n");
 }
 
-/* `at` is the expression for the struct's position. */
+/* `at` is the expression for the position of a struct in a vector. */
 static void emit_struct_body(FILE *f, const struct gen_object *type, const char *at)
 {
 	fprintf(f, "\tstruct mrf_%s v;\n\tmemset(&v, 0, sizeof(v));\n", type->name);
@@ -43,8 +43,12 @@ static void emit_object(FILE *f, const struct gen_object *o, const struct gen_fi
 	}
 	snprintf(text, sizeof(text), "struct mrf_%s", field->type.object->name);
 	open_accessor(f, o, field, text, "", false);
-	snprintf(text, sizeof(text), "mr_fb_slot(t, %u)", field->id);
-	emit_struct_body(f, field->type.object, text);
+	fprintf(f, "\tstruct mrf_%s v;\n\tmemset(&v, 0, sizeof(v));\n", field->type.object->name);
+	fprintf(f, "\tmr_fb_get_struct(t, %u, &v, sizeof(v));\n\treturn v;\n}\n\n", field->id);
+	fprintf(f, "/* The bytes of it that the sender has; members behind them read as 0. */\n");
+	open_accessor(f, o, field, "uint32_t", "_bytes", false);
+	fprintf(f, "\treturn mr_fb_struct_bytes(t, %u, sizeof(struct mrf_%s));\n}\n\n", field->id,
+		field->type.object->name);
 }
 
 static void emit_element(FILE *f, const struct gen_object *o, const struct gen_field *field)

@@ -99,6 +99,22 @@ static inline uint32_t mr_fb_slot(struct mrf_table t, uint32_t id)
 	return offset ? t.pos + offset : 0;
 }
 
+/* Returns the bytes from field `id` to the next field of `t`, or to its end; 0 if it is absent. A
+ * struct from an older peer, which has fewer members, ends there. */
+static inline uint32_t mr_fb_room(struct mrf_table t, uint32_t id)
+{
+	uint32_t at = mr_fb_slot(t, id);
+	if (!at)
+		return 0;
+	const uint8_t *vtable = t.buf + (t.pos - mr_fb_load_u32(t.buf + t.pos));
+	uint32_t own = at - t.pos, end = mr_fb_load_u16(vtable + 2);
+	for (uint32_t entry = 4; entry + 2 <= mr_fb_load_u16(vtable); entry += 2) {
+		uint32_t other = mr_fb_load_u16(vtable + entry);
+		end = other > own && other < end ? other : end;
+	}
+	return end - own;
+}
+
 static inline bool mr_fb_has(struct mrf_table t, uint32_t id)
 {
 	return mr_fb_slot(t, id) != 0;
@@ -133,6 +149,19 @@ static inline void mr_fb_copy(struct mrf_table t, uint32_t at, void *value, uint
 {
 	if (at)
 		memcpy(value, t.buf + at, bytes);
+}
+
+/* Returns how many of `bytes` bytes the struct in field `id` has. */
+static inline uint32_t mr_fb_struct_bytes(struct mrf_table t, uint32_t id, uint32_t bytes)
+{
+	uint32_t room = mr_fb_room(t, id);
+	return room < bytes ? room : bytes;
+}
+
+/* Copies the members that the struct in field `id` has. */
+static inline void mr_fb_get_struct(struct mrf_table t, uint32_t id, void *value, uint32_t bytes)
+{
+	mr_fb_copy(t, mr_fb_slot(t, id), value, mr_fb_struct_bytes(t, id, bytes));
 }
 
 /* mr_fb_get_<type>(t, id, absent): a scalar field.

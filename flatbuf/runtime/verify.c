@@ -123,14 +123,17 @@ static bool verify_field(struct verifier *v, struct mrf_table t, uint32_t table_
 	const struct mr_fb_field *field)
 {
 	uint32_t at = mr_fb_slot(t, field->id);
-	uint32_t bytes = field->kind == MR_FB_INLINE ? field->bytes : 4;
+	uint32_t bytes = field->kind == MR_FB_INLINE   ? field->bytes
+			 : field->kind == MR_FB_STRUCT ? 1
+						       : 4;
 	if (!at && field->required)
 		return false;
 	if (at && (at - t.pos < 4 || at - t.pos + bytes > table_bytes))
 		return false;
 	if (field->kind == MR_FB_UNION)
 		return verify_union(v, t, field, at);
-	return !at || field->kind == MR_FB_INLINE || verify_offset(v, field, at);
+	return !at || field->kind == MR_FB_INLINE || field->kind == MR_FB_STRUCT ||
+	       verify_offset(v, field, at);
 }
 
 /* After this check mr_fb_slot() of the table stays inside the buffer. */

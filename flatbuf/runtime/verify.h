@@ -24,12 +24,13 @@
 #define MR_FB_DEPTH_MAX 64
 
 enum mr_fb_kind {
-	MR_FB_INLINE,  /* scalar or struct, `bytes` long */
+	MR_FB_INLINE,  /* scalar, `bytes` long */
 	MR_FB_STRING,  /* offset to a string */
 	MR_FB_VECTOR,  /* offset to a vector of scalars or structs, `bytes` each */
 	MR_FB_STRINGS, /* offset to a vector of strings */
 	MR_FB_TABLE,   /* offset to a table of type `table` */
 	MR_FB_TABLES,  /* offset to a vector of tables of type `table` */
+	MR_FB_STRUCT,  /* struct, `bytes` long, or shorter from an older peer */
 	MR_FB_UNION,   /* offset to a table of a type in `choice`; field id - 1 holds the type */
 };
 

@@ -295,6 +295,54 @@ static void old_reader_takes_what_it_knows_of_a_newer_buffer(void **state)
 	assert_string_equal(mrf_second_text(mrf_record_old_choice_as_second(t)).data, "both");
 }
 
+/* The other fields of the table stand before the struct, behind it, or not at all. */
+static void new_reader_takes_the_members_that_an_older_struct_has(void **state)
+{
+	const struct mrf_counts_old counts = {.one = 1, .two = 2};
+	const struct mrf_report_old reports[] = {
+		{.worker = 7, .cpu = 8, .counts = &counts, .silent = 9},
+		{.worker = 7, .cpu = -1, .counts = &counts},
+		{.cpu = -1, .counts = &counts},
+		{.cpu = -1},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++) {
+		struct mrf_builder b;
+		struct mrf_table t;
+		const void *out;
+		size_t bytes;
+		bool has = reports[i].counts != NULL;
+		mrf_builder_init(&b, memory, sizeof(memory));
+		uint32_t root = mrf_report_old_write(&b, &reports[i]);
+		assert_int_equal(mrf_builder_finish(&b, root, &out, &bytes), 0);
+		assert_int_equal(mrf_report_new_parse(out, bytes, &t), 0);
+		struct mrf_counts_new read = mrf_report_new_counts(t);
+		assert_int_equal(mrf_report_new_counts_bytes(t), has ? sizeof(counts) : 0);
+		assert_int_equal(read.one, has ? 1 : 0);
+		assert_int_equal(read.two, has ? 2 : 0);
+		assert_int_equal(read.three, 0);
+		assert_int_equal(read.four, 0);
+		assert_int_equal(mrf_report_new_worker(t), reports[i].worker);
+	}
+}
+
+static void old_reader_takes_the_members_that_it_knows_of_a_newer_struct(void **state)
+{
+	const struct mrf_counts_new counts = {.one = 1, .two = 2, .three = 3, .four = 4};
+	const struct mrf_report_new v = {.worker = 7, .cpu = 8, .counts = &counts, .silent = 9};
+	struct mrf_builder b;
+	struct mrf_table t;
+	const void *out;
+	size_t bytes;
+	(void)state;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	assert_int_equal(mrf_builder_finish(&b, mrf_report_new_write(&b, &v), &out, &bytes), 0);
+	assert_int_equal(mrf_report_old_parse(out, bytes, &t), 0);
+	assert_int_equal(mrf_report_old_counts_bytes(t), sizeof(struct mrf_counts_old));
+	assert_int_equal(mrf_report_old_counts(t).two, 2);
+	assert_int_equal(mrf_report_old_silent(t), 9);
+}
+
 static void old_reader_sees_the_type_but_not_the_body_of_a_newer_member(void **state)
 {
 	(void)state;
@@ -350,6 +398,8 @@ int main(void)
 		cmocka_unit_test(string_without_its_nul_is_refused),
 		cmocka_unit_test(any_byte_is_a_bool),
 		cmocka_unit_test(old_reader_takes_what_it_knows_of_a_newer_buffer),
+		cmocka_unit_test(new_reader_takes_the_members_that_an_older_struct_has),
+		cmocka_unit_test(old_reader_takes_the_members_that_it_knows_of_a_newer_struct),
 		cmocka_unit_test(old_reader_sees_the_type_but_not_the_body_of_a_newer_member),
 		cmocka_unit_test(new_reader_gets_defaults_from_an_older_buffer),
 	};
