@@ -4,44 +4,119 @@
  *   serve [-n COUNT] SERVICE [ADDRESS]
  *   build/client/examples/example_serve -n 2 capitals
  *
- * Shows mr_serve(), mr_respond() and streaming requests: it answers each part with a partial reply.
+ * Shows mr_serve(), mr_respond() and streaming requests: it answers each part with a partial reply,
+ * at the pace of the caller, which grants credit for them.
  * Start several: each request goes to the least recently used worker, and to another if that one
  * dies. Prints "serving" when it is ready, and ends after COUNT requests, 10 by default. */
 #include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <millrace.h>
 
+/* Replies that may wait; a caller that takes none while more come is given up. */
+#define REPLIES_MAX 1024
+
+/* A reply that waits: the caller says with its credit how many partial replies it takes. */
+struct reply {
+	struct reply *next;
+	uint64_t tag;
+	size_t bytes;
+	bool more;
+	char text[];
+};
+
 struct worker {
+	struct mr_client *client;
 	struct mr_service *service;
+	struct reply *first, **end;
+	unsigned waiting;
 	unsigned served;
 	unsigned parts; /* received of the streaming request in hand */
 };
 
-static void answer(
-	struct worker *w, struct mr_client *c, uint64_t tag, const struct mr_message *m, bool more)
+static void drop_first(struct worker *w)
+{
+	struct reply *r = w->first;
+
+	w->first = r->next;
+	if (w->first == NULL)
+		w->end = &w->first;
+	w->waiting--;
+	free(r);
+}
+
+/* Sends the replies that wait, until the caller takes no more. mr_wait() returns when it does. */
+static void send_replies(struct worker *w)
+{
+	while (w->first != NULL) {
+		struct reply *r = w->first;
+		int error =
+			mr_respond_with(w->service, r->tag, r->more, NULL, 0, r->text, r->bytes);
+
+		if (error == -EAGAIN)
+			return;
+		if (error != 0)
+			fprintf(stderr, "serve: %s\n", mr_error(w->client));
+		w->served += !r->more;
+		drop_first(w);
+	}
+}
+
+static void give_up(struct worker *w, uint64_t tag)
+{
+	fprintf(stderr, "serve: the caller takes no replies: the request is given up\n");
+	mr_respond_failed(w->service, tag, false);
+	w->served++;
+	while (w->first != NULL)
+		drop_first(w);
+}
+
+/* Replies in order: behind those that wait. */
+static void answer(struct worker *w, uint64_t tag, const void *text, size_t bytes, bool more)
+{
+	struct reply *r = w->waiting < REPLIES_MAX ? malloc(sizeof(*r) + bytes) : NULL;
+
+	if (r == NULL) {
+		give_up(w, tag);
+		return;
+	}
+	*r = (struct reply){.tag = tag, .bytes = bytes, .more = more};
+	memcpy(r->text, text, bytes);
+	*w->end = r;
+	w->end = &r->next;
+	w->waiting++;
+	send_replies(w);
+}
+
+static void answer_in_capitals(
+	struct worker *w, uint64_t tag, const struct mr_message *m, bool more)
 {
 	static char text[MR_BODY_BYTES];
 	size_t bytes = m->payload_bytes < sizeof(text) ? m->payload_bytes : sizeof(text);
 
 	for (size_t i = 0; i < bytes; i++)
 		text[i] = (char)toupper(((const unsigned char *)m->payload)[i]);
-	if (mr_respond_with(w->service, tag, more, NULL, 0, text, bytes) != 0)
-		fprintf(stderr, "serve: %s\n", mr_error(c));
+	answer(w, tag, text, bytes, more);
 }
 
+/* The worker has one request in hand, as mr_serve() has it by default. */
 static void on_work(struct mr_client *c, const struct mr_work *work, void *arg)
 {
 	struct worker *w = arg;
 
+	(void)c;
 	w->parts = 0;
+	/* Replies to a request that was taken back are for nobody. */
+	while (w->first != NULL)
+		drop_first(w);
 	/* The parts come to on_part. */
-	if (work->more)
-		return;
-	answer(w, c, work->delivery.tag, &work->delivery.message, false);
-	w->served++;
+	if (!work->more)
+		answer_in_capitals(w, work->delivery.tag, &work->delivery.message, false);
 }
 
 static void on_part(
@@ -51,22 +126,21 @@ static void on_part(
 	char text[32];
 	int bytes;
 
+	(void)c;
 	if (part->payload_bytes > 0) {
-		answer(w, c, tag, part, true);
+		answer_in_capitals(w, tag, part, true);
 		w->parts++;
 	}
 	if (more)
 		return;
 	bytes = snprintf(text, sizeof(text), "%u parts", w->parts);
-	if (mr_respond(w->service, tag, text, (size_t)bytes) != 0)
-		fprintf(stderr, "serve: %s\n", mr_error(c));
-	w->served++;
+	answer(w, tag, text, (size_t)bytes, false);
 }
 
 int main(int argc, char **argv)
 {
 	struct mr_serve_options options = {.on_part = on_part};
-	struct worker w = {0};
+	struct worker w = {.end = &w.first};
 	unsigned wanted = 10;
 	struct mr_client *c;
 	int at = 1;
@@ -83,6 +157,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "serve: %s\n", mr_error(NULL));
 		return 1;
 	}
+	w.client = c;
 	if (mr_serve(c, argv[at], &options, on_work, &w, &w.service) != 0) {
 		fprintf(stderr, "serve: %s\n", mr_error(c));
 		mr_close(c);
@@ -91,8 +166,12 @@ int main(int argc, char **argv)
 	printf("serving\n");
 	fflush(stdout);
 	/* mr_wait() sends the heartbeats. */
-	while (w.served < wanted)
+	while (w.served < wanted) {
 		mr_wait(c, -1);
+		send_replies(&w);
+	}
+	while (w.first != NULL)
+		drop_first(&w);
 	mr_service_close(w.service);
 	mr_close(c);
 	printf("served %u\n", w.served);

@@ -87,13 +87,18 @@ expect_status 1 "$(example admin)" -p example.nowhere
 expect_match "what it says" "$errors" 'refused'
 
 say "a service, a call, a stream"
-start serve "$(example serve)" -n 2 capitals
+start serve "$(example serve)" -n 3 capitals
 serve_pid=$pid
 wait_for "the example serves" has_line "$dir/serve.out" serving
 expect_status 0 "$(example call)" capitals hello
 expect_equal "what call printed" "$output" HELLO
 expect_status 0 "$(example stream)" capitals one two three
 expect_equal "what stream printed" "$output" $'ONE\nTWO\nTHREE\n3 parts'
+# More parts than the caller takes replies at a time.
+mapfile -t words < <(seq 1000)
+expect_status 0 "$(example stream)" capitals "${words[@]}"
+expect_equal "replies to many parts" "$(tail -n 1 <<<"$output"), $(wc -l <<<"$output") lines" '1000 parts, 1001 lines'
+expect_equal "what serve complained of" "$(cat "$dir/serve.err")" ''
 wait_child "$serve_pid" serve
 expect_equal "exit status of serve" "$status" 0
 
