@@ -389,7 +389,7 @@ static inline void set_extra(struct mr_message_extra *extra, const struct mr_que
 		extra->delivery.priority = mr_entry_priority(e);
 }
 
-static bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
+MR_ALWAYS_INLINE bool send_whole(struct mr_queues *q, const struct mr_queue_delivery *d,
 	const struct mr_queue_consumer *c, struct mr_queue_entry *e)
 {
 	uint64_t tag = mr_delivery_tag(q, d);
