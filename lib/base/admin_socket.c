@@ -3,11 +3,13 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_SECONDS   8 /* longer than control waits for a worker */
@@ -28,7 +30,6 @@ int mr_admin_socket_open(struct mr_admin_socket *s, const char *path, bool (*sto
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return -errno;
-	setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(s->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
@@ -46,16 +47,45 @@ void mr_admin_socket_close(struct mr_admin_socket *s)
 	*s = (struct mr_admin_socket){.fd = -1};
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits until the socket takes or has bytes. A program's signals do not make the wait longer. */
+static int wait_for(const struct mr_admin_socket *s, short events)
+{
+	struct pollfd fd = {.fd = s->fd, .events = events};
+	int64_t end_ms = now_ms() + ANSWER_SECONDS * 1000, left_ms;
+
+	while ((left_ms = end_ms - now_ms()) > 0) {
+		int n = poll(&fd, 1, (int)left_ms);
+
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n < 0 && s->stop != NULL && s->stop())
+			return -EINTR;
+	}
+	return -ETIMEDOUT;
+}
+
 static int send_all(const struct mr_admin_socket *s, const void *data, size_t bytes)
 {
 	for (size_t sent = 0; sent < bytes;) {
-		ssize_t n = send(s->fd, (const char *)data + sent, bytes - sent, MSG_NOSIGNAL);
+		ssize_t n = send(s->fd, (const char *)data + sent, bytes - sent,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
+		int error = n < 0 && errno == EAGAIN ? wait_for(s, POLLOUT) : 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		sent += (size_t)n;
+		if (error != 0)
+			return error;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		sent += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
 }
@@ -63,15 +93,17 @@ static int send_all(const struct mr_admin_socket *s, const void *data, size_t by
 static int receive_all(const struct mr_admin_socket *s, void *data, size_t bytes)
 {
 	for (size_t got = 0; got < bytes;) {
-		ssize_t n = recv(s->fd, (char *)data + got, bytes - got, 0);
+		int error = wait_for(s, POLLIN);
+		ssize_t n =
+			error != 0 ? 0 : recv(s->fd, (char *)data + got, bytes - got, MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR && (s->stop == NULL || !s->stop()))
-			continue;
+		if (error != 0)
+			return error;
 		if (n == 0)
 			return -ECONNRESET;
-		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		got += (size_t)n;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		got += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
 }

@@ -4,9 +4,9 @@
  *
  * Owns      A descriptor, and the last answer, which the next receive replaces.
  * Threads   One at a time.
- * Errors    -errno. -ETIMEDOUT: nothing for 8 s; -ECONNRESET: the other side has closed;
- *           -EBADMSG: an answer of more than 64 MiB; -EINTR: `stop` said so. After any error of
- *           send or receive the descriptor is closed, and further calls return -ENOTCONN.
+ * Errors    -errno. -ETIMEDOUT: nothing for 8 s, signals or not; -ECONNRESET: the other side has
+ *           closed; -EBADMSG: an answer of more than 64 MiB; -EINTR: `stop` said so. After any
+ *           error of send or receive the descriptor is closed, and further calls return -ENOTCONN.
  */
 #ifndef MILLRACE_BASE_ADMIN_SOCKET_H
 #define MILLRACE_BASE_ADMIN_SOCKET_H

@@ -84,10 +84,7 @@ static void without_room_for_the_differences_texts_have_numbers(void **state)
 static void make_texts(char *texts[TEXTS], unsigned depth)
 {
 	static const char *const tokens[] = {"order", "\xe6\xb3\xa8\xe6\x96\x87", "e\xcc\x81l", "a",
-		"b", "department-1", "department-2", "department-22",
-		"r\xc3\xbc"
-		"ckl\xc3\xa4ufer",
-		""};
+		"b", "department-1", "department-2", "department-22", "r\xc3\xbcstig", ""};
 
 	for (size_t i = 0; i < TEXTS; i++) {
 		char text[256] = "";

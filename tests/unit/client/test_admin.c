@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Administration, against a socket that answers as the test says. */
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -275,6 +277,38 @@ static void answer_that_does_not_come_whole_closes_the_connection(void **state)
 	server_stop(&s);
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A control that accepts and never answers: nobody takes connections of this socket. */
+static void wait_for_an_answer_ends_in_spite_of_signals(void **state)
+{
+	const struct itimerval often = {{0, 200000}, {0, 200000}}, never = {{0, 0}, {0, 0}};
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char dir[64] = "/tmp/millrace-admin-XXXXXX";
+	struct mr_admin *a;
+	uint64_t count = 0, began_ms = now_ms();
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/admin.sock", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(mr_admin_open(dir, &a), 0);
+	signal(SIGALRM, on_alarm);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(mr_admin_purge(a, "jobs", &count), -ETIMEDOUT);
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_true(now_ms() - began_ms >= 7900);
+	mr_admin_close(a);
+	close(fd);
+	unlink(at.sun_path);
+	rmdir(dir);
+}
+
 static void texts_of_the_bus_move_no_cursor(void **state)
 {
 	struct server s = {0};
@@ -462,6 +496,7 @@ int main(void)
 		cmocka_unit_test(queue_without_dead_letters_has_none),
 		cmocka_unit_test(function_for_rows_may_use_and_close_the_connection),
 		cmocka_unit_test(answer_that_does_not_come_whole_closes_the_connection),
+		cmocka_unit_test(wait_for_an_answer_ends_in_spite_of_signals),
 		cmocka_unit_test(texts_of_the_bus_move_no_cursor),
 		cmocka_unit_test(edit_sends_the_values_and_hears_of_a_refusal),
 		cmocka_unit_test(edit_with_sends_the_other_values_too),

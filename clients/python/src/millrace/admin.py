@@ -157,8 +157,8 @@ def _dead_letter(row: Any) -> DeadLetter:
 class Admin:
     """A connection to the admin socket of a bus of this host; needs no client.
 
-    One thread at a time may use it. Calls wait for the answer, at most 8 s: under asyncio use
-    `await asyncio.to_thread(admin.queues)`.
+    One thread at a time may use it. Calls wait at most 8 s for the answer, and for each further
+    part of it: under asyncio use `await asyncio.to_thread(admin.queues)`.
     """
 
     def __init__(self, address: Optional[str] = None) -> None:
