@@ -358,7 +358,8 @@ finish() {
 	if [ "$status" -eq 0 ] && [ -n "$bus" ]; then
 		stop_in_finish || status=1
 	fi
-	for pid in ${started[@]+"${started[@]}"} $bus $(bus_pids); do
+	# Not all of `started`: another program may have the pid of one that has ended.
+	for pid in $(jobs -p) $(bus_pids); do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
 	for pid in ${started[@]+"${started[@]}"}; do
