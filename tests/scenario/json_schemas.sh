@@ -179,6 +179,9 @@ take queue#cancel queue cancel jobs.later 281474976710655
 take push push jobs.later tick --every 1h --ticket 1
 take push push jobs.later "$odd" --cron '0 8 * * *' --ticket 2
 take_both queue#schedules queue schedules jobs.later
+take push push "q$odd" tick --every 1h --ticket 3
+take queue#schedules queue schedules
+"$millrace" queue unschedule "q$odd" 3
 take queue#cancel queue unschedule jobs.later 1
 take queue#show queue show "q$odd"
 take_both queues queues

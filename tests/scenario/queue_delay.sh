@@ -64,6 +64,24 @@ expect_status 0 "$millrace" queue unschedule d.d 2
 expect_equal "ended" "$(schedules d.d length)" 0
 expect_status 1 "$millrace" queue unschedule d.d 2
 
+say "the schedules of all queues are listed without a name"
+"$millrace" push d.g one --every 1h --ticket 7
+"$millrace" push d.h two --every 2h --ticket 8
+expect_equal "both" "$("$millrace" queue schedules --json |
+	jq -c 'map(select(.queue | test("^d.[gh]$")) | [.queue, .ticket]) | sort')" '[["d.g",7],["d.h",8]]'
+expect_match "for people" "$("$millrace" queue schedules)" 'd.h .*2h.*two'
+expect_equal "of one" "$(schedules d.g 'map(.queue)')" '["d.g"]'
+
+say "a named zone has its summer time; the bus gets its rule"
+mkdir -p "$dir/zones/Europe"
+printf 'TZif2 and so on\nCET-1CEST,M3.5.0,M10.5.0/3\n' >"$dir/zones/Europe/Berlin"
+printf 'TZif2 and so on\n\n' >"$dir/zones/Europe/Nowhere"
+expect_status 0 env TZDIR="$dir/zones" "$millrace" push d.z x --cron '0 8 * * mon' --tz Europe/Berlin --ticket 5
+expect_equal "its rule" "$(schedules d.z '.[0].cron')" '"0 8 * * mon CET-1CEST,M3.5.0,M10.5.0/3 Europe/Berlin"'
+next=$((($(date +%s) + $(schedules d.z '.[0].next_ms') / 1000 + 30) / 60 * 60))
+expect_equal "the next time" "$(TZ=CET-1CEST,M3.5.0,M10.5.0/3 date -d "@$next" '+%a %H:%M')" 'Mon 08:00'
+expect_status 2 env TZDIR="$dir/zones" "$millrace" push d.z x --cron '0 8 * * mon' --tz Europe/Nowhere
+
 say "a full queue gets no copy"
 "$millrace" push d.e tick --every 100ms --limit 2 --ticket 1
 wait_for "copies are left out" at_least_skipped 3
@@ -78,7 +96,10 @@ expect_match "the reason" "$errors" 'this day never comes'
 expect_status 2 "$millrace" push d.f x --cron '0 25 * * *'
 expect_match "the field" "$errors" 'the hour is not 0-23'
 expect_status 2 "$millrace" push d.f x --cron '0 8 * * *' --tz Mars/Phobos
-expect_match "the zone" "$errors" 'time zone'
+expect_match "the zone" "$errors" 'is no time zone that is known here'
+for zone in ../../etc/passwd /etc/passwd '' Europe CET-1CEST,M3; do
+	expect_status 2 "$millrace" push d.f x --cron '0 8 * * *' --tz "$zone"
+done
 expect_status 2 "$millrace" push d.f x --every 10ms
 expect_status 2 "$millrace" push d.f x --ticket 1
 expect_status 2 "$millrace" push d.f x --every 1s --count 2

@@ -65,14 +65,21 @@ wait_for "both are there" both_are_there
 expect_equal "shown" "$(show t.d dead_letter)" t.errors
 expect_equal "where they died" "$("$millrace" queue peek t.errors --json |
 	jq -r '.[].headers."Millrace-Dead-Queue"' | sort | xargs)" 't.d t.e'
+"$millrace" push t.errors other
+expect_equal "of one queue" "$("$millrace" queue dead t.d --json | jq -c 'map([.queue, .payload])')" '[["t.d","of t.d"]]'
+expect_match "for people" "$("$millrace" queue dead t.e)" 'of t.e'
+expect_no_match "not others" "$("$millrace" queue dead t.e)" 'of t.d|other'
+expect_equal "counted" "$(show t.d dead_ready)" 3
 expect_status 1 "$millrace" queue edit t.errors dead_letter=t.d
 expect_match "a circle" "$errors" 'come back to this queue'
 expect_status 1 "$millrace" queue delete t.errors --force
 expect_match "it is in use" "$errors" 'dead letters of other queues'
-expect_equal "redriven" "$("$millrace" queue redrive t.errors)" '2 messages pushed back'
+expect_equal "redriven" "$("$millrace" queue redrive t.errors)" '3 messages pushed back'
 expect_equal "back" "$("$millrace" pull t.e -n 1 --raw)" 'of t.e'
 expect_status 0 "$millrace" queue edit t.d dead_letter=none
 expect_equal "what edit says" "$output" 'dead_letter=none, was t.errors'
+expect_status 0 "$millrace" queue dead t.d
+expect_match "where they are" "$errors" 'dead letters are discarded'
 expect_status 1 "$millrace" pull t.d -n 1 --exec 'exit 1'
 is_discarded() { [ "$(counter drop_dead)" -eq 1 ]; }
 wait_for "discarded" is_discarded
