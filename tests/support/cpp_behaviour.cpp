@@ -480,6 +480,10 @@ static void administration_lists_purges_and_moves_dead_letters_back()
 	mr_queue_options limits{};
 	limits.messages_max = 1;
 	bus.edit_queue("cpp.admin", MR_ADMIN_MESSAGES_MAX, limits);
+	mr_admin_options more{};
+	more.retry.min_ms = 100;
+	more.dead_letter = "none";
+	bus.edit_queue("cpp.admin", MR_ADMIN_RETRY_MIN | MR_ADMIN_DEAD_LETTER, more);
 	EXPECT(thrown([&] { bus.edit_service("cpp.admin", MR_ADMIN_MESSAGES_MAX, limits); }) ==
 		std::errc::no_such_file_or_directory);
 	EXPECT(thrown([&] { bus.purge("cpp.nowhere"); }) == std::errc::no_such_file_or_directory);

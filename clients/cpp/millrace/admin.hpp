@@ -120,6 +120,12 @@ class admin
 		detail::check(nullptr,
 			mr_admin_edit(raw_.get(), detail::text(queue_name), false, edits, &values));
 	}
+	/** The same, also of those that mr_queue_options lacks. */
+	void edit_queue(std::string_view queue_name, unsigned edits, const mr_admin_options &values)
+	{
+		detail::check(nullptr, mr_admin_edit_with(raw_.get(), detail::text(queue_name),
+					       false, edits, &values));
+	}
 	/** Changes options of a service. */
 	void edit_service(
 		std::string_view service_name, unsigned edits, const mr_queue_options &values)
