@@ -35,10 +35,9 @@ static void hold(struct actor *a, uint64_t tag, uint32_t number)
 
 static void nack_error(struct mr_consumer *k, uint64_t tag, bool requeue)
 {
-	static uint32_t errors;
 	char text[32];
 
-	snprintf(text, sizeof(text), "error %u", ++errors % 100000 + 1);
+	snprintf(text, sizeof(text), "error %u", 1 + world_draw(99999));
 	mr_nack_error(k, tag, requeue, requeue && world_chance(20) ? 1 + world_draw(200) : 0, text);
 }
 
