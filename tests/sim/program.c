@@ -108,10 +108,10 @@ static void make_queue(unsigned i)
 /* Makes the queue that an operator may name for the dead letters of another. */
 static void make_letters(unsigned i)
 {
-	static const enum model_letters kinds[] = {LETTERS_WAIT, LETTERS_REFUSE, LETTERS_DROP};
+	static const enum model_letters kinds[] = {LETTERS_REFUSE, LETTERS_DROP};
 	unsigned kind = world_draw(MR_ARRAY_COUNT(kinds));
 	const struct mrf_queue_options options = {
-		.when_full = (uint8_t)(MRF_QUEUE_FULL_WAIT + kind),
+		.when_full = (uint8_t)(MRF_QUEUE_FULL_REFUSE + kind),
 		.messages_max = 3 + world_draw(world_chance(50) ? 20 : 1000),
 	};
 	char name[16];
