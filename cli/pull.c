@@ -53,6 +53,7 @@ struct pull {
 	struct mr_cli_pull_count count;
 	struct mr_cli_lines acks;
 	bool acks_end;
+	bool said;         /* that it pulls */
 	uint64_t *printed; /* tags to ack when the lines are written */
 	uint64_t printed_count;
 };
@@ -152,11 +153,20 @@ static void settle_line(const char *line, void *arg)
 				: mr_error_text(rc));
 }
 
+/* Messages may come before the call that asks for them returns. The word goes before the first. */
+static void say_pulling(struct pull *p)
+{
+	if (!p->said)
+		fputs("pulling\n", stderr);
+	p->said = true;
+}
+
 static void on_delivery(struct mr_client *c, const struct mr_delivery *d, void *arg)
 {
 	struct pull *p = arg;
 
 	(void)c;
+	say_pulling(p);
 	p->count.active_ns = mr_cli_now_ns();
 	if (p->set->command) {
 		mr_cli_stage_take(&p->stage, d);
@@ -349,9 +359,9 @@ static int pull(struct pull *p)
 		p->client, p->name, &options, p->set->batch ? NULL : on_delivery, p, &p->consumer);
 	if (rc)
 		return mr_cli_fail_call(p->cli, p->client, rc, p->name);
+	say_pulling(p);
 	if (p->set->command)
 		mr_cli_stage_begin(&p->stage, p->consumer);
-	fputs("pulling\n", stderr);
 	rc = p->set->batch ? loop_batches(p) : loop(p);
 	code = rc && rc != -EPIPE ? mr_cli_fail_call(p->cli, p->client, rc, p->name) : MR_EXIT_OK;
 	mr_consumer_close(p->consumer);
