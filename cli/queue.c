@@ -599,6 +599,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "With when_full=drop-oldest or dead-letter what exceeds the limit leaves.\n"
 		   "A client that opens the queue with other values gets the edited ones.\n"
 		   "\n"
+		   "move, copy, export and import keep headers, priority, time to live, delay\n"
+		   "with ticket, and failed attempts. Messages that are not due come last.\n"
 		   "A message leaves its queue when TO has accepted it or its line is written.\n"
 		   "If the command is killed nothing is lost; a message may be in both places.\n"
 		   "Messages that are passed over or copied are held meanwhile, 60,000 at most\n"

@@ -7,18 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/admin.h"
 #include "cli/feed.h"
-#include "cli/priority.h"
 #include "cli/record.h"
+#include "cli/source.h"
 #include "cli/text.h"
 
 #define PREFETCH 256u
 /* For one that holds messages: more than it may hold, so that it always gets the next. */
 #define PREFETCH_HOLDING 65535u
 #define WAIT_MS          100
-/* Time without a delivery from a queue that has messages, before it gives up. */
-#define EMPTY_ROUNDS_MAX 100u
 #define SETTLE_MS        30000u
 #define INTERRUPTED_MS   500u
 
@@ -31,7 +28,7 @@ struct open_push {
 struct work {
 	const struct mr_cli_transfer *t;
 	struct mr_client *client;
-	struct mr_consumer *consumer;
+	struct mr_cli_source source;
 	struct mr_queue *queue;
 	struct open_push open[PREFETCH];
 	unsigned open_count;
@@ -69,7 +66,7 @@ static void on_outcome(struct mr_client *c, uint64_t id, int error, void *arg)
 			continue;
 		/* A delivery that is not acked goes back when the consumer is closed. */
 		if (error == 0 && !w->copies)
-			(void)mr_ack(w->consumer, w->open[i].tag);
+			(void)mr_ack(w->source.consumer, w->open[i].tag);
 		w->open[i] = w->open[--w->open_count];
 		return;
 	}
@@ -107,30 +104,6 @@ static int open_queue(struct work *w)
 		.promise = MR_AT_LEAST_ONCE, .on_outcome = on_outcome, .arg = w};
 
 	return mr_queue_open(w->client, w->t->to, &options, &w->queue);
-}
-
-/* Asks control about the queue. Fails if there is none, or if it is paused. */
-static int ask_ready(struct work *w, uint64_t *ready)
-{
-	const struct mrf_queue_command command = {
-		.verb = MRF_QUEUE_VERB_SHOW, .name = mrf_str(w->t->from)};
-	struct mr_cli_admin admin;
-	struct mrf_table queues;
-	bool paused = false;
-	int code = mr_cli_admin_query_queue(w->t->cli, &admin, MRF_ADMIN_VERB_QUEUE, &command,
-		MRF_ADMIN_BODY_ADMIN_QUEUES, &queues);
-
-	if (code == MR_EXIT_OK) {
-		struct mrf_table row = mrf_admin_queues_rows_at(queues, 0);
-
-		*ready = mrf_queue_row_ready(row);
-		paused = mrf_queue_row_paused(row);
-		w->hold_ms = mrf_queue_options_ack_timeout_ms(mrf_queue_row_options(row)) / 2;
-	}
-	mr_cli_admin_close(&admin);
-	if (paused)
-		return fail(w, w->t->from, "the queue is paused", "`millrace queue resume` it");
-	return code;
 }
 
 static bool has_all(const struct work *w)
@@ -178,55 +151,17 @@ static bool wants(struct work *w, const struct mr_push *p)
 	return true;
 }
 
-static struct mr_push push_of(const struct mr_delivery *d)
+/* Pushes a message. It stays where it is until the next batch is pulled. */
+static int move_one(struct work *w, const struct mr_push *p, uint64_t tag)
 {
-	return (struct mr_push){.headers = d->message.headers,
-		.header_bytes = d->message.header_bytes,
-		.payload = d->message.payload,
-		.bytes = d->message.payload_bytes,
-		.priority = mr_cli_priority_of(d)};
-}
-
-/* Takes the next delivery. Returns 0, -ENODATA when the queue is empty, or -errno. `code` gets the
- * exit code of a failure that was reported. */
-static int take(struct work *w, struct mr_delivery *d, int *code)
-{
-	uint64_t ready = 0;
-
-	for (unsigned round = 0; round < EMPTY_ROUNDS_MAX && !mr_cli_interrupted(); round++) {
-		int rc = mr_pull(w->consumer, d, WAIT_MS);
-
-		if (rc != -ETIMEDOUT)
-			return rc == -EINTR ? -ENODATA : rc;
-		*code = ask_ready(w, &ready);
-		if (*code != MR_EXIT_OK || ready == 0)
-			return -ENODATA;
-	}
-	return mr_cli_interrupted() ? -ENODATA : -ETIMEDOUT;
-}
-
-/* Pushes a copy of a delivery: its own memory ends when the client is served. */
-static int move_one(struct work *w, const struct mr_push *m, uint64_t tag)
-{
-	char *copy = malloc(m->header_bytes + m->bytes + 1);
-	struct mr_push p = *m;
 	struct open_push open = {.tag = tag};
 	int rc;
 
-	if (!copy)
-		return -ENOMEM;
-	p.headers = m->header_bytes ? copy : NULL;
-	p.payload = copy + m->header_bytes;
-	if (m->header_bytes)
-		memcpy(copy, m->headers, m->header_bytes);
-	if (m->bytes)
-		memcpy(copy + m->header_bytes, m->payload, m->bytes);
 	while (w->open_count == PREFETCH && w->error == 0 && !mr_cli_interrupted())
 		serve(w);
-	rc = w->open_count < PREFETCH ? push(w, &p, &open.id) : w->error;
+	rc = w->open_count < PREFETCH ? push(w, p, &open.id) : w->error;
 	if (rc == 0 && w->open_count < PREFETCH)
 		w->open[w->open_count++] = open;
-	free(copy);
 	return rc;
 }
 
@@ -241,7 +176,7 @@ static int plan(struct work *w)
 		return mr_cli_fail(w->t->cli, MR_EXIT_USAGE, "--older", "goes with peek only",
 			"a consumer is not told how old a message is");
 	if (code == MR_EXIT_OK && w->t->from)
-		code = ask_ready(w, &ready);
+		code = mr_cli_source_ask(w->t->cli, w->t->from, &ready, &w->hold_ms);
 	if (code == MR_EXIT_OK && f->last != 0 && !w->t->from)
 		return fail_last(w);
 	if (f->last != 0 && ready > f->last)
@@ -251,11 +186,8 @@ static int plan(struct work *w)
 
 static int start(struct work *w)
 {
-	struct mr_consume_options options = {.prefetch = PREFETCH, .manual = true};
 	int code = plan(w), rc = 0;
 
-	if (holds(w))
-		options.prefetch = PREFETCH_HOLDING;
 	code = code ? code : mr_cli_connect(w->t->cli, NULL, &w->client);
 	if (code)
 		return code;
@@ -264,9 +196,13 @@ static int start(struct work *w)
 		rc = open_queue(w);
 	if (rc)
 		return fail_call(w, rc, w->t->to);
-	if (w->t->from)
-		rc = mr_consume(w->client, w->t->from, &options, NULL, NULL, &w->consumer);
-	return rc ? fail_call(w, rc, w->t->from) : MR_EXIT_OK;
+	if (!w->t->from)
+		return MR_EXIT_OK;
+	w->source = (struct mr_cli_source){.cli = w->t->cli,
+		.client = w->client,
+		.queue = w->t->from,
+		.ready_only = w->t->filter->last != 0};
+	return mr_cli_source_open(&w->source, holds(w) ? PREFETCH_HOLDING : PREFETCH);
 }
 
 /* Waits until the other queue has answered for all messages. */
@@ -278,7 +214,7 @@ static int settle(struct work *w)
 		!mr_cli_interrupted())
 		serve(w);
 	if (mr_cli_interrupted())
-		return MR_EXIT_OK; /* what was not accepted goes back */
+		return MR_EXIT_OK; /* pushes without an answer go back */
 	if (w->error)
 		return fail_call(w, w->error, w->t->to);
 	return w->queue && mr_queue_unaccepted(w->queue) > 0 ? fail_call(w, -ETIMEDOUT, w->t->to)
@@ -287,8 +223,7 @@ static int settle(struct work *w)
 
 static int finish(struct work *w, int code, const char *done)
 {
-	if (w->consumer)
-		mr_consumer_close(w->consumer);
+	mr_cli_source_close(&w->source);
 	if (w->client)
 		(void)mr_drain(w->client, mr_cli_interrupted() ? INTERRUPTED_MS : SETTLE_MS);
 	if (w->client && w->t->json && w->t->to)
@@ -312,15 +247,14 @@ static int stuck(const struct work *w, int error)
 /* Takes one message, and moves or copies it if it is wanted. */
 static int take_and_push(struct work *w, int *code)
 {
-	struct mr_delivery d;
-	struct mr_push p;
-	int rc = take(w, &d, code);
+	const struct mr_delivery *d;
+	const struct mr_push *p;
+	int rc = mr_cli_source_next(&w->source, &d, &p, code);
 
 	if (rc)
 		return rc;
-	p = push_of(&d);
-	if (wants(w, &p))
-		return move_one(w, &p, d.tag);
+	if (wants(w, p))
+		return move_one(w, p, d->tag);
 	*code = check_held(w);
 	return 0;
 }
@@ -341,7 +275,7 @@ static int carry(struct work *w, const char *done)
 	}
 	if (code == MR_EXIT_OK && rc && rc != -ENODATA && w->error == 0 && !mr_cli_interrupted())
 		code = stuck(w, rc);
-	settled = w->queue && w->consumer ? settle(w) : MR_EXIT_OK;
+	settled = w->queue && w->source.consumer ? settle(w) : MR_EXIT_OK;
 	return finish(w, code ? code : settled, done);
 }
 
@@ -368,7 +302,7 @@ static int ack_written(struct work *w)
 	if (fsync(STDOUT_FILENO) != 0 && errno != EINVAL && errno != EROFS)
 		return -errno;
 	for (unsigned i = 0; i < w->open_count; i++)
-		w->done += mr_ack(w->consumer, w->open[i].tag) == 0;
+		w->done += mr_ack(w->source.consumer, w->open[i].tag) == 0;
 	w->open_count = 0;
 	return 0;
 }
@@ -378,15 +312,14 @@ static bool is_output_error(int rc)
 	return rc == -EPIPE || rc == -EIO || rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG;
 }
 
-static int export_one(struct work *w, const struct mr_delivery *d, int *code)
+static int export_one(
+	struct work *w, const struct mr_delivery *d, const struct mr_push *p, int *code)
 {
-	const struct mr_push p = push_of(d);
-
-	if (!wants(w, &p)) {
+	if (!wants(w, p)) {
 		*code = check_held(w);
 		return 0;
 	}
-	mr_cli_record_print(d);
+	mr_cli_record_print(p);
 	w->open[w->open_count++] = (struct open_push){.tag = d->tag};
 	return w->open_count == PREFETCH / 2 ? ack_written(w) : 0;
 }
@@ -394,12 +327,13 @@ static int export_one(struct work *w, const struct mr_delivery *d, int *code)
 int mr_cli_transfer_export(const struct mr_cli_transfer *t)
 {
 	struct work w = {.t = t};
-	struct mr_delivery d;
+	const struct mr_delivery *d;
+	const struct mr_push *p;
 	int code = start(&w), rc = 0;
 
 	while (code == MR_EXIT_OK && !has_all(&w) && rc == 0) {
-		rc = take(&w, &d, &code);
-		rc = rc ? rc : export_one(&w, &d, &code);
+		rc = mr_cli_source_next(&w.source, &d, &p, &code);
+		rc = rc ? rc : export_one(&w, d, p, &code);
 	}
 	if (w.open_count > 0 && (rc == 0 || rc == -ENODATA))
 		rc = ack_written(&w) ?: rc;

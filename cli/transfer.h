@@ -5,6 +5,9 @@
  * line is written. If the command or the bus is killed before, it is there still; it may then be in
  * both places.
  *
+ * A message keeps its headers, priority, time to live and delay, ticket, and failed attempts;
+ * letters from NAME.dead begin anew. The messages that are not due come last.
+ *
  * The command is a consumer of the queue. Messages that a filter passes over, and those that are
  * copied, are held until the end and then given back to their places, MR_CLI_HELD_MAX of them at
  * most and for half of the queue's ack time-out.

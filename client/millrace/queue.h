@@ -225,8 +225,11 @@ struct mr_push {
 	 * ticket, which is needed, is cancelled or the queue is deleted. A push with the same
 	 * ticket takes the place of the former one. Not with `delay_ms`, `at_ms` or `cron`. */
 	uint32_t every_ms;
-	uint32_t reserved32; /**< 0 */
-	/** Likewise, at the times of five fields as in crontab(5), `0 8 * * mon-fri`. A sixth is
+	/** Failed attempts to deliver the message elsewhere, for one that is moved or restored:
+	 * they count as if they had failed here. Not with `delay_ms`, `at_ms`, `ticket`,
+	 * `every_ms` or `cron`. */
+	uint32_t attempts;
+	/** Like `every_ms`, at times of five fields as in crontab(5), `0 8 * * mon-fri`. A sixth is
 	 * the zone: UTC (without it, too), an offset `+0100`, or a rule as POSIX writes it in TZ,
 	 * `CET-1CEST,M3.5.0,M10.5.0/3`. NULL: none. Copies have it in the header
 	 * `Millrace-Cron`. */
@@ -244,11 +247,12 @@ struct mr_push {
  *                    the bus has no number for the queue now
  * @retval -EINVAL    malformed headers, unknown priority, an `id` without exactly once, or `cron`
  *                    with a fault or a day that never comes
- * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms`, `every_ms`, `cron`,
- *                      `key` or a priority without a name the limit is 32 bytes lower, with `cron`
- *                      and `key` also by their headers; `every_ms`, `cron`: larger than one frame
- * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, `ticket`, `every_ms`, `cron`, `key`, a
- *                      priority without a name: the bus is older and does not know it
+ * @retval -EMSGSIZE  too large; with `ttl_ms`, `delay_ms`, `at_ms`, `every_ms`, `cron`, `key`,
+ *                      `attempts` or a priority without a name the limit is 32 bytes lower, with
+ *                      `cron` and `key` also by their headers; `every_ms`, `cron`: larger than
+ *                      one frame
+ * @retval -EOPNOTSUPP  `ttl_ms`, `delay_ms`, `at_ms`, `ticket`, `every_ms`, `cron`, `key`,
+ *                      `attempts`, a priority without a name: the bus is older and does not know it
  * @retval -ENOTCONN  no connection
  * @retval -EDEADLK   a claim is open
  * @retval -ENOMEM    no memory */
@@ -488,6 +492,13 @@ MR_API int mr_give_back(struct mr_consumer *consumer, uint64_t tag);
  * @param d  the delivery handed out last; for an older one the result is `redelivered`
  * @return attempts; `redelivered` if the bus does not tell */
 MR_API unsigned mr_delivery_attempts(const struct mr_delivery *d);
+
+/** Returns the number by which the bus knows a delivery that is not settled, for tools that ask the
+ * bus about it.
+ *
+ * @param d  the delivery
+ * @return the number; 0 if it is settled, or was recalled */
+MR_API uint64_t mr_delivery_number(const struct mr_delivery *d);
 
 /** Returns the level of priority that the push of a message gave.
  *

@@ -43,6 +43,9 @@ int mr_queue_push_check(const struct mr_queue *q, const struct mr_push *push)
 	if (lacks & MRF_PUSH_OPTION_PRIORITY)
 		return mr_fail(q->client, -EOPNOTSUPP,
 			"priority: the bus is older and knows only high, normal and low");
+	if (lacks & MRF_PUSH_OPTION_RESTORED)
+		return mr_fail(q->client, -EOPNOTSUPP,
+			"attempts: the bus is older and does not know earlier attempts");
 	return lacks == 0 ? 0
 			  : mr_fail(q->client, -EOPNOTSUPP,
 				    "delay: the bus is older and does not know delayed messages");

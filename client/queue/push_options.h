@@ -24,6 +24,7 @@ static inline uint32_t mr_queue_push_needs(const struct mr_push *push)
 	       (push->key != NULL ? MRF_PUSH_OPTION_KEY : 0u) |
 	       (push->priority >= MR_PRIORITY_FIRST ? MRF_PUSH_OPTION_PRIORITY : 0u) |
 	       (push->ticket != 0 ? MRF_PUSH_OPTION_TICKET : 0u) |
+	       (push->attempts != 0 ? MRF_PUSH_OPTION_RESTORED : 0u) |
 	       (push->every_ms != 0 || push->cron != NULL ? MRF_PUSH_OPTION_REPEAT : 0u) |
 	       ((push->delay_ms | push->at_ms) != 0 ? MRF_PUSH_OPTION_DELAY : 0u);
 }

@@ -558,7 +558,7 @@ static int push_with_options(struct mr_queue *q, const struct mr_push *push, uin
 	struct mr_push_prepended with;
 	int error = mr_queue_push_prepend(q, push, &with);
 
-	if (error == 0 && with.options.repeat != MRF_PUSH_REPEAT_NONE)
+	if (error == 0 && (push->every_ms != 0 || push->cron != NULL))
 		error = check_repeated(q, &with.push);
 	if (error == 0)
 		error = push_checked(q, &with.push, id);

@@ -172,6 +172,17 @@ unsigned mr_delivery_attempts(const struct mr_delivery *d)
 	return d->redelivered - k->spared;
 }
 
+uint64_t mr_delivery_number(const struct mr_delivery *d)
+{
+	uint64_t bus_tag;
+
+	if (d == NULL || d->consumer == NULL)
+		return 0;
+	if (!d->consumer->manual)
+		return d->tag;
+	return mr_consumer_tag(d->consumer, d->tag, false, &bus_tag) ? bus_tag : 0;
+}
+
 unsigned mr_delivery_priority(const struct mr_delivery *d)
 {
 	const struct mr_consumer *k = d != NULL ? d->consumer : NULL;

@@ -38,10 +38,17 @@ static int check_repeat(const struct mr_queue *q, const struct mr_push *push)
 	return why == NULL ? 0 : mr_failf(q->client, -EINVAL, "cron: %s", why);
 }
 
+static bool waits(const struct mr_push *push)
+{
+	return push->ticket != 0 || push->delay_ms != 0 || push->at_ms != 0 ||
+	       push->every_ms != 0 || push->cron != NULL;
+}
+
 int mr_ticket_check(const struct mr_queue *q, const struct mr_push *push)
 {
-	if (push->reserved32 != 0)
-		return mr_fail(q->client, -EINVAL, "push: a reserved field is not 0");
+	if (push->attempts != 0 && waits(push))
+		return mr_fail(q->client, -EINVAL,
+			"push: attempts are of a message that is due at once, without a ticket");
 	if (push->ticket >> TICKET_BITS != 0)
 		return mr_failf(
 			q->client, -EINVAL, "push: a ticket has at most %u bits", TICKET_BITS);
@@ -58,6 +65,10 @@ void mr_ticket_options(const struct mr_push *push, struct mrf_push_options *out)
 	out->ticket_low = (uint32_t)push->ticket;
 	if (push->cron != NULL)
 		out->repeat = MRF_PUSH_REPEAT_CRON;
+	if (push->attempts != 0) {
+		out->repeat = MRF_PUSH_REPEAT_RESTORED;
+		out->ticket_low = push->attempts;
+	}
 	if (push->every_ms == 0)
 		return;
 	out->repeat = MRF_PUSH_REPEAT_EVERY;

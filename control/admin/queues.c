@@ -14,6 +14,7 @@
 #define CONSUMERS_MAX 2048u
 #define MESSAGES_MAX  2048u
 #define KEYS_MAX      32u
+#define TAGS_MAX      16u
 
 static uint32_t copy_consumer(struct mrf_builder *b, struct mrf_table t)
 {
@@ -112,6 +113,10 @@ static uint32_t copy_message(struct mrf_builder *b, struct mrf_table t)
 		.next_ms = mrf_queue_message_row_next_ms(t),
 		.fired = mrf_queue_message_row_fired(t),
 		.skipped = mrf_queue_message_row_skipped(t),
+		.tag = mrf_queue_message_row_tag(t),
+		.ttl_ms = mrf_queue_message_row_ttl_ms(t),
+		.delay_ms = mrf_queue_message_row_delay_ms(t),
+		.at_ms = mrf_queue_message_row_at_ms(t),
 	};
 
 	return mrf_queue_message_row_write(b, &v);
@@ -271,7 +276,8 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 
 	if (failed(s, error, answer))
 		return;
-	if (a->detail == MRF_QUEUE_VERB_PEEK || a->detail == MRF_QUEUE_VERB_SCHEDULES) {
+	if (a->detail == MRF_QUEUE_VERB_PEEK || a->detail == MRF_QUEUE_VERB_SCHEDULES ||
+		a->detail == MRF_QUEUE_VERB_DETAILS) {
 		answer_messages(s, answer);
 	} else if (a->detail == MRF_QUEUE_VERB_KEYS) {
 		answer_keys(s, answer);
@@ -291,11 +297,22 @@ static bool is_operators(unsigned verb)
 {
 	return (verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_KEYS &&
 		       verb != MRF_QUEUE_VERB_LIST) ||
-	       verb == MRF_QUEUE_VERB_SCHEDULES;
+	       (verb >= MRF_QUEUE_VERB_SCHEDULES && verb <= MRF_QUEUE_VERB_DETAILS);
+}
+
+static uint32_t copy_tags(uint64_t tags[TAGS_MAX], struct mrf_table command)
+{
+	uint32_t count = mrf_queue_command_tags_count(command);
+
+	count = count < TAGS_MAX ? count : TAGS_MAX;
+	for (uint32_t i = 0; i < count; i++)
+		tags[i] = mrf_queue_command_tags_at(command, i);
+	return count;
 }
 
 void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 {
+	uint64_t tags[TAGS_MAX];
 	const struct mrf_queue_command v = {
 		.verb = mrf_queue_command_verb(command),
 		.kind = mrf_queue_command_kind(command),
@@ -312,6 +329,8 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.match_older_ms = mrf_queue_command_match_older_ms(command),
 		.match_first = mrf_queue_command_match_first(command),
 		.dead_letter = mrf_queue_command_dead_letter(command),
+		.tags = tags,
+		.tags_count = copy_tags(tags, command),
 	};
 	const struct mrf_queue_options options =
 		mr_queue_command_options(mrf_queue_command_options(command));

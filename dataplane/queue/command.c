@@ -280,7 +280,7 @@ static int command_open(struct mr_queue_request *r)
 		r->answer.push_options = MRF_PUSH_OPTION_TTL | MRF_PUSH_OPTION_DELAY |
 					 MRF_PUSH_OPTION_KEY | MRF_PUSH_OPTION_PRIORITY |
 					 MRF_PUSH_OPTION_TICKET | MRF_PUSH_OPTION_REPEAT |
-					 MRF_PUSH_OPTION_DEAD_LETTER;
+					 MRF_PUSH_OPTION_DEAD_LETTER | MRF_PUSH_OPTION_RESTORED;
 	if (mrf_queue_command_knows_memory(r->command) && r->session != 0)
 		note_knowledge(r);
 	return 0;
@@ -587,6 +587,8 @@ static int execute_command(struct mr_queue_request *r)
 	case MRF_QUEUE_VERB_KEYS: return command_keys(r);
 	case MRF_QUEUE_VERB_WITHDRAW: return command_withdraw(r);
 	case MRF_QUEUE_VERB_SCHEDULES: return mr_request_schedules(r);
+	case MRF_QUEUE_VERB_DELIVER_EARLY: return mr_request_early(r);
+	case MRF_QUEUE_VERB_DETAILS: return mr_request_details(r);
 	default: return -EINVAL;
 	}
 }

@@ -41,5 +41,10 @@ int mr_request_show(struct mr_queue_request *r);
 int mr_request_list(struct mr_queue_request *r);
 /* Lists the schedules of a queue. `count` of the answer: how many it has. 0 or -ENOENT. */
 int mr_request_schedules(struct mr_queue_request *r);
+/* Delivers messages that are not due to one consumer. `count` of the answer: how many. 0, -ENOENT,
+ * -ESRCH: no such consumer, -EBUSY: paused. */
+int mr_request_early(struct mr_queue_request *r);
+/* Tells of deliveries what consumers are not told. 0 or -ENOENT. */
+int mr_request_details(struct mr_queue_request *r);
 
 #endif

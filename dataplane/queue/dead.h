@@ -19,6 +19,7 @@ static inline void mr_dead_forget_times(struct mr_queue_entry *e)
 		return;
 	mr_entry_time(e)->ends_ms = MR_TIME_NEVER;
 	mr_entry_time(e)->place = MR_TIME_OUT;
+	mr_entry_time(e)->early = false;
 }
 
 /* Returns the queue of the dead letters, and makes it if there is none; NULL: no memory. */

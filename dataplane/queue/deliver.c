@@ -540,6 +540,36 @@ MR_ALWAYS_INLINE bool deliver_entry(struct mr_queues *q, struct mr_queue *queue,
 	return true;
 }
 
+bool mr_delivery_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
+	struct mr_queue_entry *e)
+{
+	uint32_t fragment_bytes = fragment_bytes_for(q, c->session, e);
+	struct mr_queue_delivery *d = NULL;
+
+	if (fragment_bytes != 0 && e->header_bytes > fragment_bytes)
+		return false;
+	if (!mr_share_used_up(c->outstanding, q->deliveries_max - q->deliveries_used))
+		d = delivery_new(q, queue, c, e);
+	if (d == NULL)
+		return false;
+	if (fragment_bytes == 0 && !send_whole(q, d, c, e)) {
+		give_free(q, d);
+		return false;
+	}
+	mr_ttl_take_early(q, queue, e);
+	link_out(q, d, false);
+	set_end_timer(q, d);
+	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
+	if (c->ready)
+		mr_policy_settled(queue, c);
+	if (c->special != 0)
+		mr_hold_delivered(q, d);
+	if (fragment_bytes != 0)
+		begin_train(q, c, d, fragment_bytes);
+	mr_consumer_update(q, c);
+	return true;
+}
+
 /* True if the entry is too old. A call with a caller's wait expires by that, any other entry by the
  * age limit. */
 static bool too_old(

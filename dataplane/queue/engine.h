@@ -656,6 +656,9 @@ bool mr_delivery_delay(
 void mr_delivery_touch(struct mr_queues *q, struct mr_queue_delivery *d, bool renewed);
 void mr_delivery_on_timer(struct mr_queues *q, struct mr_queue_delivery *d);
 /* Restarts the wait of the delivery's caller: a part or credit was passed on. */
+/* Delivers an entry that waits in a wheel, to a consumer with credit. False: it cannot take it. */
+bool mr_delivery_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer *c,
+	struct mr_queue_entry *e);
 void mr_delivery_extend(struct mr_queues *q, struct mr_queue_delivery *d);
 
 /* Exactly once (window.c) */

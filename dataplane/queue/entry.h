@@ -79,6 +79,7 @@ struct mr_queue_time {
 	bool dated : 1;    /* waits for a time of day: in the wheel by unix time */
 	bool ticketed : 1; /* is in the table of tickets */
 	bool repeats : 1;  /* is what a schedule copies */
+	bool early : 1;    /* delivered before it was due: waits again if it comes back */
 	uint8_t reserved;
 	uint64_t key;    /* 0: none (key.c) */
 	uint32_t key_at; /* ref of its record; 0: it is in none */

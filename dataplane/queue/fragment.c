@@ -248,7 +248,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	if (options != NULL && mr_options_has_time(options)) {
 		facts.entry_flags |= MR_ENTRY_TIME;
 		/* A message that repeats must fit one message: it is copied in one step. */
-		*status = options->repeat != MRF_PUSH_REPEAT_NONE
+		*status = mr_options_repeat(options)
 				  ? (uint32_t)MRF_STATUS_CODE_BAD
 				  : mr_options_prepare(q, queue, options, client->account);
 		if (*status != MRF_STATUS_CODE_OK)

@@ -284,7 +284,7 @@ void mr_hold_heard(struct mr_queues *q, struct mr_queue_consumer *c)
 		mr_hold_set(q, c, MR_HOLD_STALLED, false);
 }
 
-static bool is_meant(const struct mr_queue_consumer *c, uint64_t session, struct mrf_string tag)
+bool mr_hold_is_meant(const struct mr_queue_consumer *c, uint64_t session, struct mrf_string tag)
 {
 	return (session != 0 && c->session == session) ||
 	       (tag.bytes > 0 && tag.bytes == c->tag_bytes &&
@@ -299,7 +299,7 @@ uint32_t mr_hold_operator(struct mr_queues *q, struct mr_queue *queue, uint64_t 
 	for (uint32_t i = 0; i < queue->consumers_count; i++) {
 		struct mr_queue_consumer *c = queue->consumers[i];
 
-		if (!is_meant(c, session, tag))
+		if (!mr_hold_is_meant(c, session, tag))
 			continue;
 		count++;
 		set_hold(q, c, MR_HOLD_OPERATOR, paused);

@@ -91,6 +91,8 @@ void mr_hold_on_timer(struct mr_queues *q, struct mr_queue_consumer *c);
 
 /* The queue's option single_active has changed. */
 void mr_hold_single_changed(struct mr_queues *q, struct mr_queue *queue);
+/* True for a consumer of this session, or with this tag. An empty tag, or session 0, fits none. */
+bool mr_hold_is_meant(const struct mr_queue_consumer *c, uint64_t session, struct mrf_string tag);
 /* Pauses or resumes, for an operator, the consumers with this tag and those of this session;
  * returns how many there are. An empty tag, or session 0, fits none. */
 uint32_t mr_hold_operator(struct mr_queues *q, struct mr_queue *queue, uint64_t session,

@@ -144,8 +144,10 @@ static void take_place(struct mr_queues *q, struct mr_queue_entry **e, struct mr
 	mr_entry_priority_copy(n, *e);
 	n->born_ms = (*e)->born_ms;
 	n->order = (*e)->order;
-	if (n->flags & MR_ENTRY_TIME)
+	if (n->flags & MR_ENTRY_TIME) {
 		*mr_entry_time(n) = *mr_entry_time(*e);
+		n->ticket = (*e)->ticket;
+	}
 	mr_entry_free(q, *e);
 	*e = n;
 }

@@ -21,16 +21,22 @@ static bool shorten_fragment(struct mr_message_view *m)
 	return true;
 }
 
+/* Returns the ticket; 0: none, or it is the number of failed attempts. */
 static uint64_t ticket_of(const struct mrf_push_options *o)
 {
+	if (o->repeat == MRF_PUSH_REPEAT_RESTORED)
+		return 0;
 	return (uint64_t)o->ticket_high << 32 | o->ticket_low;
 }
 
-/* True if what repeats has a ticket and a period, or a header with its times. */
+/* True if what repeats has a ticket and a period, or a header with its times; and if what is
+ * restored has none of them. */
 static bool repeats_well(const struct mrf_push_options *o)
 {
 	if (o->repeat == MRF_PUSH_REPEAT_NONE)
 		return true;
+	if (o->repeat == MRF_PUSH_REPEAT_RESTORED)
+		return o->at_ms == 0 && o->delay_ms == 0 && o->ticket_high == 0;
 	if (o->at_ms != 0 || ticket_of(o) == 0)
 		return false;
 	return o->repeat == MRF_PUSH_REPEAT_EVERY
@@ -103,6 +109,9 @@ void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 
 	if ((e->flags & MR_ENTRY_TIME) == 0)
 		return;
+	if (options->repeat == MRF_PUSH_REPEAT_RESTORED)
+		e->attempts = options->ticket_low < UINT16_MAX ? (uint16_t)options->ticket_low
+							       : UINT16_MAX;
 	t->level = options->priority;
 	t->key = options->key;
 	if (options->ttl_ms != 0)

@@ -488,7 +488,7 @@ static uint32_t __attribute__((noinline)) push_whole(struct mr_queues *q, uint64
 		if (mr_unlikely(status != MRF_STATUS_CODE_OK))
 			return status;
 	}
-	if (mr_unlikely(options->repeat != MRF_PUSH_REPEAT_NONE))
+	if (mr_unlikely(mr_options_repeat(options)))
 		return push_schedule(q, session, queue, m, body, options, &facts);
 	e = make_entry(q, session, m, facts.entry_flags, body->header_bytes, body->bytes);
 	if (mr_unlikely(e == NULL))

@@ -82,6 +82,11 @@ static inline bool mr_options_has_time(const struct mrf_push_options *options)
 	       options->key != 0 || options->priority != 0 ||
 	       options->repeat != MRF_PUSH_REPEAT_NONE;
 }
+/* True if the queue repeats the message. */
+static inline bool mr_options_repeat(const struct mrf_push_options *options)
+{
+	return options->repeat == MRF_PUSH_REPEAT_EVERY || options->repeat == MRF_PUSH_REPEAT_CRON;
+}
 /* Gives a new entry the times of its push. */
 void mr_options_apply(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
 	const struct mrf_push_options *options);

@@ -228,10 +228,21 @@ void mr_queue_put(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
 	note_ready(q, queue, e, oldest);
 }
 
+/* Puts an entry that came back into the wheel or the record of its key; false: it belongs to
+ * neither. */
+static bool put_back_apart(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_unlikely(mr_entry_time(e)->early)) {
+		mr_ttl_put_early(q, queue, e);
+		return true;
+	}
+	return mr_key_has(queue, e) && mr_key_put(q, queue, e, true);
+}
+
 void mr_queue_put_back(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	mr_work(q, MR_WORK_BACK);
-	if (mr_unlikely(mr_key_has(queue, e)) && mr_key_put(q, queue, e, true))
+	if (mr_unlikely((e->flags & MR_ENTRY_TIME) != 0) && put_back_apart(q, queue, e))
 		return;
 	if (mr_unlikely(mr_entry_ends(e)))
 		mr_ttl_put_back(q, queue, e);

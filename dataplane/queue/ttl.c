@@ -176,6 +176,27 @@ void mr_ttl_take_waiting(struct mr_queues *q, struct mr_queue *queue, struct mr_
 	end_wait(q, queue, e);
 }
 
+void mr_ttl_take_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+	bool dated = t->dated, ticketed = t->ticketed;
+
+	mr_ttl_take_waiting(q, queue, e);
+	t->early = true;
+	t->dated = dated;
+	t->ticketed = ticketed;
+}
+
+/* If it is due meanwhile, the wheel gives it out at once. */
+void mr_ttl_put_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_time *t = mr_entry_time(e);
+
+	t->early = false;
+	t->place = MR_TIME_WAIT;
+	mr_ttl_wait(q, queue, e);
+}
+
 uint32_t mr_ttl_cancel(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket,
 	uint32_t account, bool *foreign)
 {

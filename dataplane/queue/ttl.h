@@ -42,6 +42,10 @@ static inline uint64_t mr_ttl_waiting(const struct mr_queue *queue)
 }
 /* Takes a waiting entry out of the wheel, and out of the table of tickets. */
 void mr_ttl_take_waiting(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Takes a waiting entry out of the wheel for a delivery before it is due. */
+void mr_ttl_take_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Lets such an entry wait again: it came back. */
+void mr_ttl_put_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Removes the waiting entries with the ticket; returns how many. Those of other accounts stay,
  * unless `account` is 0: *foreign. */
 uint32_t mr_ttl_cancel(struct mr_queues *q, struct mr_queue *queue, uint64_t ticket,

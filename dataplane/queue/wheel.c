@@ -133,6 +133,31 @@ static void find_slot(
 	assert(false);
 }
 
+/* Returns the first node of the first slot that is not empty, from this one on. */
+static struct mr_wheel_node *first_from(const struct mr_wheel *w, unsigned level, unsigned digit)
+{
+	for (; level < MR_WHEEL_LEVELS; level++, digit = 0) {
+		uint64_t used = digit < MR_WHEEL_SLOTS ? w->used[level] >> digit : 0;
+
+		if (used != 0)
+			return node_of(
+				w, w->slots[level][digit + (unsigned)__builtin_ctzll(used)].first);
+	}
+	return NULL;
+}
+
+struct mr_wheel_node *mr_wheel_next(const struct mr_wheel *w, const struct mr_wheel_node *n)
+{
+	unsigned level, digit;
+
+	if (n == NULL)
+		return first_from(w, 0, 0);
+	if (n->next != number_of(w, n))
+		return node_of(w, n->next);
+	find_slot(w, n, &level, &digit);
+	return first_from(w, level, digit + 1);
+}
+
 /* Takes out the last node of a slot that has others. */
 static void unlink_last(struct mr_wheel *w, struct mr_wheel_node *n)
 {

@@ -71,6 +71,8 @@ void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n);
 /* Takes out and returns the next node that is due at now_ms; NULL: there is none, or *budget is
  * used up. Each node that leaves or moves to a lower level takes one of *budget. */
 struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t *budget);
+/* Returns the node after `n`, in no order of time; of NULL the first. NULL: there is no further. */
+struct mr_wheel_node *mr_wheel_next(const struct mr_wheel *w, const struct mr_wheel_node *n);
 /* Takes out all nodes, and returns the number of the first of a chain of them: each node's `next`
  * is the next number, or its own at the end. The chain goes on with `rest`, if that is not 0. */
 uint32_t mr_wheel_take_all(struct mr_wheel *w, uint32_t rest, uint64_t now_ms);

@@ -192,6 +192,9 @@ take queue#move queue copy both copied
 take queue#move queue move both other
 "$millrace" push other x -H a:b
 printf '\xff' | "$millrace" push other - -H "odd:$odd"
+"$millrace" push other later --delay 1h --ttl 2h --ticket 5 >/dev/null
+"$millrace" push other dated --at 2096-01-01T00:00:00Z >/dev/null
+"$millrace" queue import other <<<'{"version":2,"payload":"tried","attempts":1}' >"$dir/import.out"
 take queue#export queue export other
 take queue#pause queue pause jobs
 take queue#resume queue resume jobs

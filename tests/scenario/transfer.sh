@@ -30,6 +30,48 @@ expect_equal "what import says" "$output" '3 messages imported'
 "$millrace" queue export t.c >"$dir/again.out" 2>/dev/null
 cmp "$dir/export.out" "$dir/again.out" || fail "export after import differs"
 
+say "what a message is goes with it"
+has_waiting() { [ "$("$millrace" queue show "$1" --json | jq -c '[.ready, .delayed]')" = "[$2,$3]" ]; }
+"$millrace" push u.a ttl --ttl 1h --priority 9 --key k
+"$millrace" push u.a later --delay 2h --ticket 77 >"$dir/ticket.out"
+"$millrace" push u.a dated --at 2096-01-01T00:00:00Z --ticket 78 >"$dir/ticket.out"
+expect_status 0 "$millrace" queue copy u.a u.b
+expect_equal "what copy says" "$output" '3 messages copied'
+wait_for "what is not due waits again" has_waiting u.a 1 2
+wait_for "what is not due waits there, too" has_waiting u.b 1 2
+expect_status 0 "$millrace" queue move u.b u.c
+wait_for "nothing is left" has_waiting u.b 0 0
+"$millrace" queue export u.c >"$dir/u.jsonl" 2>"$dir/export.err"
+numbers() { jq -c '[.payload, .priority, .ttl_ms > 3500000, .delay_ms > 7100000, .at_ms, .ticket]' "$1" | tr '\n' ' '; }
+expect_equal "lines" "$(numbers "$dir/u.jsonl")" \
+	'["ttl","9",true,false,null,null] ["later","normal",false,true,null,77] ["dated","normal",false,false,3976214400000,78] '
+expect_match "its key is a header" "$(jq -r .headers "$dir/u.jsonl")" 'Millrace-Key: k'
+expect_status 0 sh -c "'$millrace' queue import u.d <'$dir/u.jsonl'"
+wait_for "what was not due waits" has_waiting u.d 1 2
+expect_status 0 "$millrace" queue cancel u.d 77
+expect_status 0 "$millrace" queue cancel u.a 78
+"$millrace" queue export u.d >"$dir/v.jsonl" 2>"$dir/export.err"
+expect_equal "lines" "$(numbers "$dir/v.jsonl")" '["ttl","9",true,false,null,null] ["dated","normal",false,false,3976214400000,78] '
+
+say "failed attempts go with it, and a dead letter keeps its lines and begins anew"
+echo '{"version":2,"payload":"tried","attempts":2}' | "$millrace" queue import u.e >"$dir/import.out"
+expect_status 0 "$millrace" queue move u.e u.f
+"$millrace" queue edit u.f max_deliver=3 >"$dir/edit.out"
+"$millrace" pull u.f --exec 'echo no host >&2; exit 1' --idle-exit 200ms >"$dir/pull.out" 2>&1 || true
+expect_equal "its third attempt was the last" "$("$millrace" queue dead u.f --json | jq -c '.[] | [.reason, .deliveries]')" '["max-deliver",3]'
+"$millrace" queue export u.f.dead >"$dir/w.jsonl" 2>"$dir/export.err"
+expect_equal "attempts of a dead letter" "$(jq -c .attempts "$dir/w.jsonl")" null
+for line in 'Dead-Reason: max-deliver' 'Dead-Time: 20' 'Error: exit status 1: no host'; do
+	expect_match "its lines" "$(jq -r .headers "$dir/w.jsonl")" "^Millrace-$line"
+done
+expect_status 0 sh -c "'$millrace' queue import u.g <'$dir/w.jsonl'"
+"$millrace" queue export u.g >"$dir/x.jsonl" 2>"$dir/export.err"
+cmp "$dir/w.jsonl" "$dir/x.jsonl" || fail "a dead letter changes on its way"
+
+say "old lines are imported"
+echo '{"priority":"high","payload":"old"}' | "$millrace" queue import u.h >"$dir/import.out"
+expect_equal "what import says" "$(cat "$dir/import.out")" '1 message imported'
+
 say "limits and errors"
 "$millrace" queue import t.d --json <"$dir/export.out" >"$dir/import.out"
 expect_json "$dir/import.out" .count 3

@@ -87,12 +87,45 @@ static void other_lines_are_refused_with_a_reason(void **state)
 		"priority is not one of normal, high or low, or \"0\" to \"9\"");
 }
 
+static void numbers_of_a_line_are_taken(void **state)
+{
+	static const char line[] = "{\"version\":2,\"payload\":\"\",\"ttl_ms\":5,"
+				   "\"at_ms\":1796083200000,\"ticket\":9}";
+	struct mr_cli_record r;
+	char error[128];
+
+	(void)state;
+	assert_true(mr_cli_record_parse(&r, line, sizeof(line) - 1, error, sizeof(error)));
+	assert_int_equal(r.push.ttl_ms, 5);
+	assert_int_equal(r.push.at_ms, 1796083200000);
+	assert_int_equal(r.push.ticket, 9);
+	assert_int_equal(r.push.attempts, 0);
+	mr_cli_record_free(&r);
+}
+
+static void wrong_numbers_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("{\"payload\":\"\",\"version\":3}", "version is not 1 or 2");
+	assert_refused("{\"payload\":\"\",\"version\":\"2\"}", "version is not a number");
+	assert_refused("{\"payload\":\"\",\"ttl_ms\":-1}", "ttl_ms is not a number of its range");
+	assert_refused("{\"payload\":\"\",\"delay_ms\":4294967296}",
+		"delay_ms is not a number of its range");
+	assert_refused(
+		"{\"payload\":\"\",\"attempts\":1.5}", "attempts is not a number of its range");
+	assert_refused("{\"payload\":\"\",\"delay_ms\":1,\"at_ms\":1}",
+		"delay_ms and at_ms are both there");
+	assert_refused("{\"payload\":\"\",\"ticket\":1}", "ticket needs delay_ms or at_ms");
+	assert_refused("{\"payload\":\"\",\"attempts\":1,\"delay_ms\":1}",
+		"attempts do not go with delay_ms or at_ms");
+}
+
 static void unknown_keys_are_refused(void **state)
 {
 	(void)state;
 	assert_refused("{\"payload\":\"\",\"Priority\":\"high\"}",
 		"Priority is an unknown key (did you mean priority?)");
-	assert_refused("{\"payload\":\"\",\"age_ms\":1}", "age_ms is an unknown key");
+	assert_refused("{\"payload\":\"\",\"worker\":1}", "worker is an unknown key");
 	assert_refused("{\"payload\":\"\",\"\\u0007\":1}", "there is an unknown key");
 	assert_refused("{\"payload\":\"a\",\"payload_base64\":\"YQ==\"}",
 		"payload is there as text and as base64");
@@ -133,6 +166,8 @@ int main(void)
 		cmocka_unit_test(bytes_that_are_no_text_are_base64),
 		cmocka_unit_test(priorities_are_names_or_digits),
 		cmocka_unit_test(other_lines_are_refused_with_a_reason),
+		cmocka_unit_test(numbers_of_a_line_are_taken),
+		cmocka_unit_test(wrong_numbers_are_refused),
 		cmocka_unit_test(unknown_keys_are_refused),
 		cmocka_unit_test(base64_is_decoded),
 	};

@@ -514,7 +514,8 @@ static void bad_repetitions_are_refused(void **state)
 		{.every_ms = 1000, .ticket = 7, .cron = "0 8 * * *"},
 		{.cron = "0 8 * * *"},
 		{.cron = "0 0 30 2 *", .ticket = 7},
-		{.every_ms = 1000, .ticket = 7, .reserved32 = 1},
+		{.every_ms = 1000, .ticket = 7, .attempts = 1},
+		{.delay_ms = 1, .attempts = 1},
 	};
 	struct fixture *f = *state;
 	struct mr_queue *q = open_queue(f, MR_AT_LEAST_ONCE, NULL);

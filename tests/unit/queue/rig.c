@@ -237,6 +237,8 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .match_first = r->match.first,
 				  .dead_letter = mrf_str(r->dead_letter),
 				  .ticket = r->ticket,
+				  .tags = &r->tag,
+				  .tags_count = r->tag != 0,
 			  });
 }
 

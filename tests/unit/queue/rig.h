@@ -69,6 +69,7 @@ struct rig {
 		uint32_t first;
 	} match;
 	uint64_t ticket;  /* for Withdraw */
+	uint64_t tag;     /* not 0: for Details */
 	int64_t stepped;  /* by the system's clock, which is RIG_UNIX_MS at now_ms 0 */
 	bool says_handed; /* consumers that begin from now on use Handed */
 	bool recalls;     /* consumers from now on ask for recalls */

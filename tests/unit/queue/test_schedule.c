@@ -174,7 +174,7 @@ static void bad_schedules_are_refused(void **state)
 		{.repeat = MRF_PUSH_REPEAT_EVERY, .at_ms = 1, .ticket_low = 7},
 		{.repeat = MRF_PUSH_REPEAT_CRON, .ticket_low = 7},
 		{.repeat = MRF_PUSH_REPEAT_CRON, .delay_ms = 1000, .ticket_low = 7},
-		{.repeat = 3, .ticket_low = 7},
+		{.repeat = 4, .ticket_low = 7},
 	};
 
 	(void)state;
