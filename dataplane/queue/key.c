@@ -80,8 +80,10 @@ static struct mr_queue_key *record_new(
 
 	if (mr_likely(!mr_queue_full(q)))
 		k = mr_slab_alloc(q->store, (uint32_t)sizeof(*k));
-	if (mr_unlikely(k == NULL))
+	if (mr_unlikely(k == NULL)) {
+		mr_count(q->c.stats->queue_keys_refused, 1);
 		return NULL;
+	}
 	*k = (struct mr_queue_key){.key = key, .hash = hash, .epoch = queue->keys->epoch};
 	mr_key_table_add(q, k);
 	queue->keys->count++;
@@ -144,6 +146,7 @@ static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	list = &c->keys->lists[k->level];
 	if (k->consumer != ref) {
 		keys->moved += k->consumer != 0;
+		mr_count(q->c.stats->queue_keys_moved, k->consumer != 0);
 		k->consumer = ref;
 	}
 	if (mr_key_link_empty(list) &&
@@ -187,6 +190,7 @@ static inline void find_state(struct mr_queues *q, struct mr_queue *queue, struc
 		k->state = MR_KEY_HELD;
 		mr_key_link_behind(&queue->keys->held, &k->link);
 		queue->keys->held_count++;
+		mr_count(q->c.stats->queue_keys_held, 1);
 		return;
 	}
 	k->state = MR_KEY_WAITS;
