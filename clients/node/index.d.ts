@@ -56,8 +56,8 @@ export interface SubscribeOptions {
 
 /** Options of a queue or service that this client makes; what is missing is the default of the bus. */
 export interface QueueOptions {
-  /** 1 least recently used, 2 round robin, 3 least outstanding, 4 random, 5 weighted. */
-  policy?: 0 | 1 | 2 | 3 | 4 | 5
+  /** 1 least recently used, 2 round robin, 3 least outstanding, 4 random, 5 weighted, 6 key-shared. */
+  policy?: 0 | 1 | 2 | 3 | 4 | 5 | 6
   /** A push to a full queue: 1 waits, 2 is refused. */
   whenFull?: 0 | 1 | 2
   messagesMax?: number | bigint
@@ -71,6 +71,15 @@ export interface QueueOptions {
   breakerProbes?: number
   /** 2: one consumer gets all messages, the others stand by; 1: all get messages. */
   singleActive?: 0 | 1 | 2
+  /** Key-shared: messages of one key that may be unsettled at once. */
+  inFlightPerKey?: number
+  /** Key-shared: "header NAME" or "token N", the key of a message that is pushed without one. */
+  keyFrom?: string
+  /** Back-off of failed attempts: the first and the longest delay, growth in hundredths, random part in percent. */
+  retryMinMs?: number
+  retryMaxMs?: number
+  retryFactor?: number
+  retryJitter?: number
 }
 
 export interface ConsumeOptions {
@@ -236,7 +245,7 @@ export class Delivery extends Message {
   readonly id: bigint
   ack(): boolean
   /** Default: to be delivered again; with `requeue` false to the dead letters. */
-  nack(options?: { requeue?: boolean; delayMs?: number }): boolean
+  nack(options?: { requeue?: boolean; delayMs?: number; error?: string }): boolean
   giveBack(): boolean
   /**
    * Pushes the outputs, and acks when their queues have accepted them: all of it or nothing, see mr_settle_and_push(3).
@@ -295,6 +304,10 @@ export class Queue {
   readonly unaccepted: number
   /** Resolves when the queue has it. */
   push(payload: Payload, options?: PushOptions & { publisher?: bigint; id?: bigint }): Promise<void>
+  /** A new number for a push that waits, by which cancel() finds it. */
+  ticket(): number
+  /** Takes back the messages with this ticket that are not due, and ends what repeats with it. ESRCH: there is none. */
+  cancel(ticket: number): Promise<void>
   close(): void
 }
 
@@ -308,6 +321,14 @@ export interface PushOptions {
   delayMs?: number
   /** Not delivered before this time, ms since 1970. Not with delayMs. */
   atMs?: number
+  /** Messages of one key go to one consumer in order, in a queue with policy 6; 1 to 255 bytes. */
+  key?: string
+  /** Cancels the message while it waits: a number of Queue.ticket(). */
+  ticket?: number
+  /** With a ticket: the queue repeats the message each time, at least 100 ms. */
+  everyMs?: number
+  /** With a ticket: likewise, at the times of five fields as in crontab(5). */
+  cron?: string
 }
 
 /** A message for Delivery.settleAndPush(). */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // queue: pushing to a queue: the window of open pushes, retries of a full queue, and the next session.
+import { randomInt } from 'node:crypto'
 import { MillraceError, statusError } from './errors.js'
 import { Flag, Kind, pushOptions } from './wire.js'
 
@@ -7,7 +8,11 @@ const RETRY_MS = 50
 const RETRY_MS_MAX = 1000
 const FULL = [429, 507, 508]
 const PRIORITY = { high: Flag.High, low: Flag.Low, normal: 0 }
-const Option = { ttl: 1, delay: 2, priority: 8 }
+const Option = { ttl: 1, delay: 2, key: 4, priority: 8, ticket: 16, repeat: 32 }
+const Repeat = { every: 1, cron: 2 }
+const EVERY_MS_MIN = 100
+const KEY_BYTES_MAX = 255
+const TICKET_MAX = 2 ** 48 - 1
 
 export class Queue {
   constructor(client, name, options) {
@@ -41,20 +46,49 @@ export class Queue {
   }
 
   // The parts of a push: with options a PushOptions, whose block stands before the header block.
-  parts(payload, { headers, priority = 'normal', ttlMs = 0, delayMs = 0, atMs = 0 } = {}) {
+  parts(payload, options = {}) {
+    const { headers, priority = 'normal', ttlMs = 0, delayMs = 0, atMs = 0, key = null, ticket = 0, everyMs = 0,
+      cron = null } = options
     const level = typeof priority === 'number' ? priority : null
-    const wanted = (ttlMs ? Option.ttl : 0) | (delayMs || atMs ? Option.delay : 0) | (level === null ? 0 : Option.priority)
+    const wanted = (ttlMs ? Option.ttl : 0) | (delayMs || atMs ? Option.delay : 0) | (level === null ? 0 : Option.priority) |
+      (key === null ? 0 : Option.key) | (ticket ? Option.ticket : 0) | (everyMs || cron !== null ? Option.repeat : 0)
     if (wanted === 0) return this.client.parts(Kind.Push, '', payload, headers)
-    if (level !== null && !(Number.isInteger(level) && level >= 0 && level <= 9)) {
-      throw new MillraceError('EINVAL', 'a priority is high, normal, low or a level from 0 to 9')
-    }
-    if (delayMs && atMs) throw new MillraceError('EINVAL', 'either delayMs or atMs')
+    this.check(options, level)
     if (wanted & ~this.pushOptions) {
       throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know this option of a push')
     }
-    const options = pushOptions({ ttlMs, delayMs, atMs, level })
-    const parts = this.client.parts(Kind.PushOptions, '', payload, headers)
-    return { ...parts, block: Buffer.concat([options, parts.block]), bytes: parts.bytes + options.length }
+    const repeat = everyMs ? Repeat.every : cron !== null ? Repeat.cron : 0
+    const block = pushOptions({ ttlMs, delayMs: everyMs || delayMs, atMs, level, key, ticket, repeat })
+    const lines = { ...(key !== null && { 'Millrace-Key': key }), ...(cron !== null && { 'Millrace-Cron': cron }), ...headers }
+    const parts = this.client.parts(Kind.PushOptions, '', payload, lines)
+    return { ...parts, block: Buffer.concat([block, parts.block]), bytes: parts.bytes + block.length }
+  }
+
+  // Throws for options that the bus would refuse.
+  check({ delayMs = 0, atMs = 0, key = null, ticket = 0, everyMs = 0, cron = null }, level) {
+    const refuse = (text) => { throw new MillraceError('EINVAL', text) }
+    const times = [delayMs, atMs, everyMs, cron].filter((time) => time !== null && time !== 0).length
+    if (level !== null && !(Number.isInteger(level) && level >= 0 && level <= 9)) {
+      refuse('a priority is high, normal, low or a level from 0 to 9')
+    }
+    if (times > 1) refuse('only one of delayMs, atMs, everyMs and cron')
+    if (key !== null && (!/^[^\x00-\x1f\x7f]+$/.test(key) || Buffer.byteLength(key) > KEY_BYTES_MAX)) {
+      refuse('a key has 1 to 255 bytes without control characters')
+    }
+    if (!(Number.isInteger(ticket) && ticket >= 0 && ticket <= TICKET_MAX)) refuse('a ticket has at most 48 bits')
+    if (ticket !== 0 && times === 0) refuse('a ticket needs delayMs, atMs, everyMs or cron')
+    if ((everyMs !== 0 || cron !== null) && ticket === 0) refuse('what repeats needs a ticket')
+    if (everyMs !== 0 && everyMs < EVERY_MS_MIN) refuse(`everyMs is below ${EVERY_MS_MIN}`)
+  }
+
+  /** A new number for a push that waits, by which cancel() finds it. */
+  ticket() {
+    return randomInt(1, TICKET_MAX)
+  }
+
+  /** Takes back the messages with this ticket that are not due, and ends what repeats with it. */
+  async cancel(ticket) {
+    await this.client.control('CancelRequest', { queue: this.name, ticket })
   }
 
   /** Resolves when the queue has it. */

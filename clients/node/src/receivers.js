@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // receivers: subscriptions, consumers of queues, workers of services. Each is made anew in a new session.
 import { MillraceError } from './errors.js'
+import { headerBlock } from './headers.js'
 import { Inbox, Message } from './messages.js'
 import { pushOutputs } from './outputs.js'
 import { Intake, Parts, REPLIES, granted, partMessage } from './streams.js'
@@ -9,7 +10,12 @@ import { Kind, SettleVerb, settlement, message } from './wire.js'
 const INBOX_MAX = 4096
 const WINDOW = 64 // parts in flight per request
 const SINGLE_ACTIVE = 2
+const SETTLE_ERROR = 1 // SettleOption
+const ERROR_MAX = 256
 const Known = { Rate: 2, PrefetchBytes: 4, Paused: 8, SingleActive: 16 } // ConsumeOption
+
+// A text without what would end the line, as the C library writes it.
+const errorText = (error) => String(error).replace(/[\0\r\n]/g, ' ').slice(0, ERROR_MAX)
 
 /** What the three have in common: a number, a function or an inbox, the request that makes it. */
 class Receiver {
@@ -30,6 +36,7 @@ class Receiver {
     this.queue = answer.queue ?? 0
     this.renewMs = Math.max(10, (answer.ackTimeoutMs || 30000) / 4)
     this.known = answer.consumeOptions ?? 0
+    this.settleOptions = answer.settleOptions ?? 0
   }
 
   hand(item, holder) {
@@ -127,10 +134,10 @@ export class Delivery extends Message {
     this.id = m.origin?.id ?? 0n
   }
 
-  #settle(verb, delayMs, ends = true) {
+  #settle(verb, delayMs, ends = true, error = null) {
     if (this.settled || this.#session.state !== 'open') return false
     this.settled = ends
-    this.#consumer.settle(this.#raw.delivery, verb, delayMs)
+    this.#consumer.settle(this.#raw.delivery, verb, delayMs, error)
     return true
   }
 
@@ -138,8 +145,9 @@ export class Delivery extends Message {
     return this.#settle(SettleVerb.Ack, 0)
   }
 
-  nack({ requeue = true, delayMs = 0 } = {}) {
-    return this.#settle(requeue ? SettleVerb.Requeue : SettleVerb.Reject, delayMs)
+  /** `error` says why, and stays with the message as its header Millrace-Error. */
+  nack({ requeue = true, delayMs = 0, error = null } = {}) {
+    return this.#settle(requeue ? SettleVerb.Requeue : SettleVerb.Reject, delayMs, true, error)
   }
 
   giveBack() {
@@ -224,9 +232,11 @@ export class Consumer extends Receiver {
     if (m.kind === Kind.Deliver && m.delivery) this.hand(new Delivery(this, m), holder)
   }
 
-  settle({ tag, queue }, verb, delayMs) {
+  settle({ tag, queue }, verb, delayMs, error = null) {
     const payload = settlement(tag, verb, delayMs)
-    this.client.session.promise(message(Kind.Settle, { target: queue, payload }), null, { small: true })
+    const told = error !== null && (this.settleOptions & SETTLE_ERROR)
+    const headers = told ? headerBlock({ 'Millrace-Error': errorText(error) }) : ''
+    this.client.session.promise(message(Kind.Settle, { target: queue, headers, payload }), null, { small: true })
   }
 }
 

@@ -5,7 +5,9 @@
 // Fields in the order of the schema, which is that of their numbers.
 const OPTIONS = [['policy', 'u8'], ['whenFull', 'u8'], ['messagesMax', 'u64'], ['bytesMax', 'u64'], ['ageMaxMs', 'u32'],
   ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['notIdempotent', 'u8'], ['breakerFailures', 'u16'],
-  ['breakerResetMs', 'u32'], ['breakerProbes', 'u16'], ['whenExpired', 'u8'], ['agingMs', 'u32'], ['singleActive', 'u8']]
+  ['breakerResetMs', 'u32'], ['breakerProbes', 'u16'], ['whenExpired', 'u8'], ['agingMs', 'u32'], ['singleActive', 'u8'],
+  ['inFlightPerKey', 'u16'], ['keyFrom', 'string'], ['retryMinMs', 'u32'], ['retryMaxMs', 'u32'], ['retryFactor', 'u16'],
+  ['retryJitter', 'u8']]
 const BODIES = [
   ['SubscribeRequest', [['subscription', 'u32'], ['kind', 'u8'], ['pattern', 'string'], ['group', 'string'],
     ['whenFull', 'u8'], ['highWater', 'u8'], ['time', 'u8'], ['sender', 'u8']]],
@@ -29,9 +31,10 @@ const BODIES = [
   ['MmiRequest', [['name', 'string'], ['body', 'string']]],
   ['QueueResponse', [['queue', 'u32'], ['window', 'u32'], ['heartbeatMs', 'u32'], ['missedMax', 'u32'],
     ['ackTimeoutMs', 'u32'], ['maxDeliver', 'u16'], ['waits', 'u8'], ['pushOptions', 'u32'],
-    ['consumeOptions', 'u32']]],
+    ['consumeOptions', 'u32'], ['settleOptions', 'u32']]],
   ['MmiResponse', [['status', 'u32'], ['body', 'string']]],
-  ['Disconnect', [['subscription', 'u32'], ['code', 'i32'], ['text', 'string']]]
+  ['Disconnect', [['subscription', 'u32'], ['code', 'i32'], ['text', 'string']]],
+  ['CancelRequest', [['queue', 'string'], ['ticket', 'u64']]]
 ]
 const SIZES = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8 }
 const WRITE = {

@@ -48,13 +48,24 @@ export function streamCredit(parts) {
 }
 
 /** The block of a PushOptions, before the header block. */
-export function pushOptions({ atMs = 0, delayMs = 0, ttlMs = 0, level = null }) {
+export function pushOptions({ atMs = 0, delayMs = 0, ttlMs = 0, level = null, key = null, ticket = 0, repeat = 0 }) {
   const bytes = Buffer.alloc(32)
+  if (key !== null) bytes.writeBigUInt64LE(keyNumber(key), 0)
   bytes.writeBigUInt64LE(BigInt(atMs), 8)
   bytes.writeUInt32LE(delayMs, 16)
   bytes.writeUInt32LE(ttlMs, 20)
   bytes.writeUInt8(level === null ? 0 : 1 + level, 24)
+  bytes.writeUInt8(repeat, 25)
+  bytes.writeUInt16LE(Math.floor(ticket / 2 ** 32), 26)
+  bytes.writeUInt32LE(ticket % 2 ** 32, 28)
   return bytes
+}
+
+/** The number of a key: FNV-1a of 64 bits of its bytes, 1 in place of 0. */
+export function keyNumber(text) {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  return hash === 0n ? 1n : hash
 }
 
 function deliveryBytes({ tag, queue, redelivered = 0, priority = 0, spared = 0 }) {

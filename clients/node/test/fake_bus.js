@@ -11,7 +11,7 @@ import * as wire from '../src/wire.js'
 const { Kind } = wire
 export const SESSION = 0x01000002deadbeefn
 const SECRET = 0x5ec4e7n
-const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 15, consumeOptions: 63 }]
+const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 63, consumeOptions: 63, settleOptions: 1 }]
 const OLDER = ['QueueResponse', { queue: 5, window: 4 }]
 const COOKIE = 0xc00c1en
 

@@ -57,6 +57,34 @@ test('options of a push stand before its headers', async (t) => {
   assert.throws(() => queue.push('x', { priority: 10 }), { code: 'EINVAL' })
 })
 
+test('a nack may say why', async (t) => {
+  const { bus, client } = await joined(t)
+  const consumer = await client.consume('jobs')
+  const delivery = await input(bus, consumer, 1n)
+  assert.strictEqual(delivery.nack({ error: 'no\r\nhost' }), true)
+  const m = await bus.message(Kind.Settle)
+  assert.strictEqual(String(m.headers), 'NATS/1.0\r\nMillrace-Error: no  host\r\n\r\n')
+})
+
+test('key, ticket and repetition of a push stand in its options', async (t) => {
+  const { bus, client } = await joined(t)
+  const queue = await client.queue('jobs')
+  queue.push('next', { key: 'a', everyMs: 250, ticket: 0x123456789abc, headers: { b: 'c' } })
+  const block = Buffer.from((await bus.message(Kind.PushOptions)).headers)
+  assert.deepStrictEqual([block.readBigUInt64LE(0), block.readUInt32LE(16), block.readUInt8(25), block.readUInt16LE(26),
+    block.readUInt32LE(28)], [0xaf63dc4c8601ec8cn, 250, 1, 0x1234, 0x56789abc])
+  assert.strictEqual(String(block.subarray(32)), 'NATS/1.0\r\nMillrace-Key: a\r\nb: c\r\n\r\n')
+  assert.ok(queue.ticket() > 0 && queue.ticket() !== queue.ticket())
+  for (const wrong of [{ key: '' }, { key: 'a\n' }, { key: 'a'.repeat(256) }, { ticket: 1 }, { everyMs: 250 },
+    { everyMs: 99, ticket: 1 }, { cron: '* * * * *', delayMs: 1, ticket: 1 }, { delayMs: 1, ticket: 2 ** 48 }]) {
+    assert.throws(() => queue.push('x', wrong), { code: 'EINVAL' })
+  }
+  queue.cancel(7).catch(() => {})
+  const request = await bus.until(() => bus.got.find((m) => m.kind === Kind.Control && String(m.payload).includes('jobs') &&
+    m.payload.includes(Buffer.from([7, 0, 0, 0, 0, 0, 0, 0]))))
+  assert.ok(request)
+})
+
 test('an older bus gets no options', async (t) => {
   const { bus, client } = await joined(t)
   const queue = await client.queue('jobs')

@@ -28,6 +28,39 @@ class Queues(BusTest):
             with self.assertRaises(millrace.Timeout):
                 consumer.pull(0.01)
 
+    def test_messages_of_one_key_come_one_after_the_other(self) -> None:
+        client = self.client()
+        with client.queue(self.subject, options=QueueOptions(policy=Policy.KEY_SHARED)) as queue:
+            for key, text in (("a", "a1"), ("a", "a2"), ("b", "b1")):
+                queue.push(text, key=key)
+            client.settle(10)
+        with client.consume(self.subject, manual=True) as consumer:
+            jobs = [consumer.pull(10), consumer.pull(10)]
+            self.assertEqual(sorted(job.text for job in jobs), ["a1", "b1"])
+            with self.assertRaises(millrace.Timeout):
+                consumer.pull(0.05)
+            for job in jobs:
+                self.assertEqual(job.headers["Millrace-Key"], job.text[0])
+                job.ack()
+            self.assertEqual(consumer.pull(10).text, "a2")
+
+    def test_ticket_takes_back_what_waits(self) -> None:
+        client = self.client()
+        with client.queue(self.subject) as queue:
+            tickets = [queue.ticket(), queue.ticket()]
+            self.assertNotEqual(tickets[0], tickets[1])
+            queue.push("late", delay_ms=60000, ticket=tickets[0])
+            queue.push("again", every_ms=60000, ticket=tickets[1])
+            client.settle(10)
+            for ticket in tickets:
+                queue.cancel(ticket)
+                with self.assertRaises(millrace.Error) as caught:
+                    queue.cancel(ticket)
+                self.assertEqual(caught.exception.name, "ESRCH")
+            with self.assertRaises(millrace.Error) as caught:
+                queue.push("x", cron="0 8 * * *")
+            self.assertEqual(caught.exception.name, "EINVAL")
+
     def test_second_settlement_is_enoent(self) -> None:
         client = self.client()
         self.push(client, "1")

@@ -156,6 +156,11 @@ struct mr_push {
     uint32_t ttl_ms;
     uint32_t delay_ms;
     uint64_t at_ms;
+    const char *key;
+    uint64_t ticket;
+    uint32_t every_ms;
+    uint32_t attempts;
+    const char *cron;
     @GROWS@
 };
 
@@ -476,6 +481,8 @@ void mr_queue_close(struct mr_queue *q);
 int mr_push_with_sized(
     struct mr_queue *q, const struct mr_push *push, uint64_t *id, size_t push_bytes);
 unsigned mr_queue_unaccepted(const struct mr_queue *q);
+uint64_t mr_queue_ticket(struct mr_queue *q);
+int mr_queue_cancel(struct mr_client *c, const char *queue, uint64_t ticket);
 int mr_consume_sized(struct mr_client *c, const char *queue,
     const struct mr_consume_options *options, mr_delivery_fn *callback, void *arg,
     struct mr_consumer **out, size_t options_bytes);

@@ -435,12 +435,13 @@ class AsyncClient(Connection):
     def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                 prefetch: int = 0, weight: int = 0, manual: bool = False,
                 options: Optional[QueueOptions] = None, tag: Optional[str] = None, rate: float = 0,
-                prefetch_bytes: int = 0, exclusive: bool = False) -> "AsyncConsumer":
+                prefetch_bytes: int = 0, exclusive: bool = False, renew_max_ms: int = 0) -> "AsyncConsumer":
         """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
         acknowledged when the callback returns, or when the next one is asked for. `tag` names the
         consumer in lists, `rate` limits it to so many messages a second, `prefetch_bytes` to so many
-        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by."""
-        limits = Limits(tag, rate, prefetch_bytes, exclusive)
+        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by.
+        `renew_max_ms`: a callback may take so long, whatever the queue's time-out."""
+        limits = Limits(tag, rate, prefetch_bytes, exclusive, renew_max_ms)
         return self._made(AsyncConsumer(self, queue, callback, prefetch, weight, manual, options, limits))
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,

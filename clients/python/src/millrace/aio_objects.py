@@ -220,11 +220,13 @@ class AsyncQueue(QueueBase, _AsyncClosing):
     async def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                    priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
                    timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
-                   at_ms: int = 0) -> int:
+                   at_ms: int = 0, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
+                   cron: Optional[str] = None) -> int:
         """Pushes one message and returns its number, 0 without a promise; waits for room up to
         `timeout` (default: `request_timeout`). settle() of the client waits for the outcome."""
         def attempt() -> Optional[int]:
-            return self.try_push(payload, headers, priority, id, publisher, ttl_ms, delay_ms, at_ms)
+            return self.try_push(payload, headers, priority, id, publisher, ttl_ms, delay_ms, at_ms,
+                                 key, ticket, every_ms, cron)
 
         number = attempt()
         if number is None:

@@ -212,12 +212,13 @@ class Client(Connection):
     def consume(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                 prefetch: int = 0, weight: int = 0, manual: bool = False,
                 options: Optional[QueueOptions] = None, tag: Optional[str] = None, rate: float = 0,
-                prefetch_bytes: int = 0, exclusive: bool = False) -> "Consumer":
+                prefetch_bytes: int = 0, exclusive: bool = False, renew_max_ms: int = 0) -> "Consumer":
         """Consumes from a queue, and makes it if there is none. Without `manual` a delivery is
         acknowledged when the callback returns, or when the next one is asked for. `tag` names the
         consumer in lists, `rate` limits it to so many messages a second, `prefetch_bytes` to so many
-        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by."""
-        limits = Limits(tag, rate, prefetch_bytes, exclusive)
+        unsettled bytes; with `exclusive` one consumer gets all messages, and the others stand by.
+        `renew_max_ms`: a callback may take so long, whatever the queue's time-out."""
+        limits = Limits(tag, rate, prefetch_bytes, exclusive, renew_max_ms)
         return Consumer(self, queue, callback, prefetch, weight, manual, options, limits)
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
@@ -402,12 +403,13 @@ class Queue(QueueBase, _Closing):
     def push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
              priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
              timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
-             at_ms: int = 0) -> int:
+             at_ms: int = 0, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
+             cron: Optional[str] = None) -> int:
         """Pushes one message and returns its number, 0 without a promise. Processes while there is no
         room, up to `timeout` (by default the client's `request_timeout`)."""
         return _until_room(self.connection, timeout,
                            lambda: self.try_push(payload, headers, priority, id, publisher, ttl_ms,
-                                                 delay_ms, at_ms))
+                                                 delay_ms, at_ms, key, ticket, every_ms, cron))
 
 
 def _until_room(client: Client, timeout: Optional[float], attempt: Callable[[], Optional[T]]) -> T:

@@ -31,6 +31,7 @@ class Policy(enum.IntEnum):
     LEAST_OUTSTANDING = 3
     RANDOM = 4
     WEIGHTED = 5
+    KEY_SHARED = 6
 
 
 class WhenFull(enum.IntEnum):
@@ -98,6 +99,10 @@ class QueueOptions:
     breaker_failures: int = 0
     breaker_reset_ms: int = 0
     breaker_probes: int = 0
+    when_expired: int = 0
+    aging_s: int = 0
+    single_active: int = 0
+    in_flight_per_key: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

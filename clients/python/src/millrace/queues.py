@@ -13,7 +13,8 @@ from .options import Payload, Priority, Promise, QueueOptions, copy_fields, data
 
 
 def c_push(payload: Payload, headers: Optional[HeadersIn], priority: Priority, ttl_ms: int,
-           delay_ms: int, at_ms: int) -> Tuple[Any, Any]:
+           delay_ms: int, at_ms: int, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
+           cron: Optional[str] = None) -> Tuple[Any, Any]:
     """A struct mr_push, and the memory that it points to."""
     block, data = build(headers), ffi.from_buffer(data_of(payload))
     memory = ffi.from_buffer(block)
@@ -22,7 +23,10 @@ def c_push(payload: Payload, headers: Optional[HeadersIn], priority: Priority, t
         push.headers, push.header_bytes = ffi.cast("char *", memory), len(block)
     push.payload, push.bytes = ffi.cast("void *", data), len(data)
     push.priority, push.ttl_ms, push.delay_ms, push.at_ms = priority, ttl_ms, delay_ms, at_ms
-    return push, (block, memory, data)
+    push.ticket, push.every_ms = ticket, every_ms
+    texts = [ffi.new("char[]", c_text(text)) if text is not None else ffi.NULL for text in (key, cron)]
+    push.key, push.cron = texts
+    return push, (block, memory, data, texts)
 
 
 class QueueBase(Owned):
@@ -57,11 +61,15 @@ class QueueBase(Owned):
 
     def try_push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                  priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
-                 ttl_ms: int = 0, delay_ms: int = 0, at_ms: int = 0) -> Optional[int]:
+                 ttl_ms: int = 0, delay_ms: int = 0, at_ms: int = 0, key: Optional[str] = None,
+                 ticket: int = 0, every_ms: int = 0, cron: Optional[str] = None) -> Optional[int]:
         """Pushes one message if there is room. Returns its number, 0 without a promise; None: the ring
         or the window of open pushes is full. `ttl_ms`: time to live; `delay_ms`, or `at_ms` since 1970:
-        not delivered before."""
-        push, memory = c_push(payload, headers, priority, ttl_ms, delay_ms, at_ms)
+        not delivered before; `key`: messages of one key go to one consumer in order, with
+        Policy.KEY_SHARED; `ticket`, of ticket(): cancel() takes back what waits; `every_ms` or `cron`,
+        with a ticket: the queue repeats the message."""
+        push, memory = c_push(payload, headers, priority, ttl_ms, delay_ms, at_ms, key, ticket, every_ms,
+                              cron)
         push.id, push.publisher = id, publisher
         out = ffi.new("uint64_t *")
         code = lib.mr_push_with_sized(self._pointer(), push, out, ffi.sizeof("struct mr_push"))
@@ -69,6 +77,17 @@ class QueueBase(Owned):
             return None
         self.connection._check(code)
         return int(out[0])
+
+    def ticket(self) -> int:
+        """A new number for a push that waits, by which cancel() finds it."""
+        return int(lib.mr_queue_ticket(self._pointer()))
+
+    def cancel(self, ticket: int) -> None:
+        """Takes back the messages with this ticket that are not due, and ends what repeats with it. Waits
+        for the answer. ESRCH: there is none."""
+        self._pointer()
+        self.connection._check(
+            lib.mr_queue_cancel(self.connection._enter(), c_text(self.name), ticket))
 
     def close(self) -> None:
         """Closes the handle, and forgets pushes that are not accepted: settle() the client before."""
@@ -88,6 +107,8 @@ class Output:
     ttl_ms: int = 0
     delay_ms: int = 0
     at_ms: int = 0
+    key: Optional[str] = None
+    ticket: int = 0
 
 
 class Step:
@@ -106,7 +127,8 @@ class Step:
         self.outputs = ffi.new("struct mr_output []", max(self.count, 1))
         self._memory = []
         for c_output, o in zip(self.outputs, outputs):
-            kept = c_push(o.payload, o.headers, o.priority, o.ttl_ms, o.delay_ms, o.at_ms)
+            kept = c_push(o.payload, o.headers, o.priority, o.ttl_ms, o.delay_ms, o.at_ms, o.key,
+                          o.ticket)
             self._memory.append(kept)
             c_output.queue, c_output.push = o.queue._pointer(), kept[0]
 
@@ -129,6 +151,7 @@ class Limits(NamedTuple):
     rate: float = 0
     prefetch_bytes: int = 0
     exclusive: bool = False
+    renew_max_ms: int = 0
 
 
 class ConsumerBase(Receiving[Delivery]):
@@ -150,6 +173,7 @@ class ConsumerBase(Receiving[Delivery]):
         c_tag = ffi.NULL if limits.tag is None else ffi.new("char[]", c_text(limits.tag))
         c_options.tag, c_options.rate = c_tag, limits.rate
         c_options.prefetch_bytes, c_options.exclusive = limits.prefetch_bytes, limits.exclusive
+        c_options.auto_renew, c_options.renew_max_ms = limits.renew_max_ms > 0, limits.renew_max_ms
         self._sink = Sink(connection, self._arrived, self._recalled)
         try:
             self._open("mr_consumer", _consume, c_text(queue), c_options,
