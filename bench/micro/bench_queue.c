@@ -20,6 +20,7 @@
 #define CONSUMERS  4u
 #define BURST      32u
 #define RING_BYTES (64u << 10)
+#define TTL_MS     60000u
 #define CLIENT     1u /* the consumers have the session numbers after it */
 
 struct consumer {
@@ -45,6 +46,8 @@ struct rig {
 	enum settling settling;
 	uint64_t keys; /* number of different keys; 0: messages have none */
 	bool waiting;  /* the queue stays as full as it is */
+	bool levels;   /* messages have the priorities 0 to 9 in turn */
+	bool ends;     /* messages have a time to live */
 	uint64_t messages;
 	uint8_t body[256];
 };
@@ -57,7 +60,16 @@ static uint64_t store_mib = 2048;
 static uint64_t keys = 10000;
 static uint64_t only;
 
-enum part { PARTS_ALL, PART_PLAIN, PART_POLICIES, PART_KEYS, PART_CALLS, PART_WEIGHT, PART_DELAYS };
+enum part {
+	PARTS_ALL,
+	PART_PLAIN,
+	PART_POLICIES,
+	PART_KEYS,
+	PART_CALLS,
+	PART_WEIGHT,
+	PART_DELAYS,
+	PART_OPTIONS
+};
 
 static bool send(void *arg, uint64_t session, const struct mr_message_plan *plan, uint32_t target,
 	bool final)
@@ -215,7 +227,8 @@ static void push(struct rig *r, bool call)
 	mr_queues_push(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
 }
 
-static void push_keyed(struct rig *r)
+/* Pushes a message with the options that the rig says. */
+static void push_options(struct rig *r)
 {
 	static struct {
 		struct mrf_push_options options;
@@ -234,7 +247,13 @@ static void push_keyed(struct rig *r)
 	};
 
 	/* A multiplication in place of a division, which would take as long as a part of a push. */
-	whole.options.key = 1 + ((uint32_t)(r->next_id++ * 2654435761u) * r->keys >> 32);
+	if (r->keys != 0)
+		whole.options.key = 1 + ((uint32_t)(r->next_id * 2654435761u) * r->keys >> 32);
+	else
+		whole.options.key = 0;
+	whole.options.priority = r->levels ? (uint8_t)(1 + r->next_id % 10) : 0;
+	whole.options.ttl_ms = r->ends ? TTL_MS : 0;
+	r->next_id++;
 	mr_queues_push_with(r->queues, mr_session_id(0, CLIENT, 1), &m, r->now_ms);
 }
 
@@ -299,8 +318,8 @@ static uint64_t flow(void *context)
 
 	while (r->delivered < end) {
 		for (uint64_t i = 0; i < burst; i++) {
-			if (r->keys != 0)
-				push_keyed(r);
+			if (r->keys != 0 || r->levels || r->ends)
+				push_options(r);
 			else
 				push(r, r->settling == REPLY);
 		}
@@ -338,9 +357,25 @@ static void measure_keys(struct bench *b, const char *label, bool waiting)
 	r->keys = keys;
 	r->waiting = waiting;
 	for (uint64_t i = 0; waiting && i < 10 * keys; i++)
-		push_keyed(r);
+		push_options(r);
 	mr_queues_run(r->queues, r->now_ms);
 	add_consumers(r, MRF_QUEUE_KIND_QUEUE);
+	bench_measure(b, label, messages, flow, r);
+	close_rig(r);
+	free(r);
+}
+
+/* Messages with priorities, or with a time to live. */
+static void measure_options(struct bench *b, const char *label, bool levels, bool ends)
+{
+	struct rig *r = malloc(sizeof(*r));
+
+	bench_check(r == NULL ? -ENOMEM : 0, "memory");
+	open_rig(r, MRF_QUEUE_KIND_QUEUE, MRF_QUEUE_POLICY_ROUND_ROBIN);
+	add_consumers(r, MRF_QUEUE_KIND_QUEUE);
+	r->settling = ACK_UP_TO;
+	r->levels = levels;
+	r->ends = ends;
 	bench_measure(b, label, messages, flow, r);
 	close_rig(r);
 	free(r);
@@ -533,9 +568,9 @@ int main(int argc, char **argv)
 		{"depth", &depth, 1024, 1u << 28, "messages to fill a queue with", NULL},
 		{"store", &store_mib, 16, 1u << 20, "MiB", NULL},
 		{"keys", &keys, 1, 1u << 20, "of the messages with keys", NULL},
-		{"only", &only, PARTS_ALL, PART_DELAYS,
+		{"only", &only, PARTS_ALL, PART_OPTIONS,
 			"1: round robin, 2: other policies, 3: keys, 4: calls, 5: weight, 6: "
-			"delays, 0: all",
+			"delays, 7: priorities and time to live, 0: all",
 			NULL},
 	};
 	struct bench b;
@@ -557,6 +592,10 @@ int main(int argc, char **argv)
 		measure_weight(&b);
 	if (wanted(PART_DELAYS))
 		measure_delays(&b);
+	if (wanted(PART_OPTIONS)) {
+		measure_options(&b, "with priorities 0 to 9", true, false);
+		measure_options(&b, "with a time to live", false, true);
+	}
 	bench_close(&b);
 	return 0;
 }
