@@ -29,7 +29,7 @@
 /* Layout of the statistics memory. */
 #define FAKE_TABLE_OFFSET   128u
 #define FAKE_WORKER_OFFSET  1024u
-#define FAKE_WORKER_STRIDE  1024u
+#define FAKE_WORKER_STRIDE  2048u
 #define FAKE_SESSION_OFFSET (FAKE_WORKER_OFFSET + FAKE_WORKER_STRIDE * FAKE_WORKERS_MAX)
 #define FAKE_SESSION_STRIDE ((uint32_t)sizeof(struct mrf_session_stats))
 /* There are no ports. */
