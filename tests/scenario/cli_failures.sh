@@ -207,7 +207,7 @@ printf '{"payload":"x"}\nnot json\n' >"$dir/lines"
 expect_status 1 bash -c '"$0" queue import copy <"$1"' "$millrace" "$dir/lines"
 expect_match "a bad line" "$errors" '^millrace queue: line 2: not a JSON object; lines are as .millrace queue export.'
 for line in '{"payload":"x","Priority":"high"}|Priority is an unknown key \(did you mean priority\?\)' \
-	'{"payload":"x","age_ms":1}|age_ms is an unknown key'; do
+	'{"payload":"x","colour":1}|colour is an unknown key'; do
 	printf '{"payload":"y"}\n%s\n' "${line%%|*}" >"$dir/lines"
 	# shellcheck disable=SC2016 # the inner shell expands them
 	expect_status 1 bash -c '"$0" queue import keys <"$1"' "$millrace" "$dir/lines"

@@ -54,7 +54,7 @@ void model_letter_check(const struct message *m, const struct model_letter *l)
 
 bool model_letters_wait(unsigned queue)
 {
-	return (model_queues[queue].letters & LETTERS_WAIT) != 0;
+	return (model_queues[queue].letters & (LETTERS_WAIT | LETTERS_DROP)) != 0;
 }
 
 bool model_letter_missing(const struct message *m)
