@@ -127,8 +127,8 @@ struct model_letter {
 void model_dead(uint32_t number, const struct model_letter *l);
 /* Returns the number in the error text of a header block; 0: it has none. */
 uint32_t model_error_of(const void *block, size_t bytes);
-/* True if dead letters of the queue may wait in it: a place that makes room by its oldest takes none
- * either while the memory of its worker is used up. */
+/* True if dead letters of the queue may wait in it: a place that makes room by its oldest takes
+ * none either while the memory of its worker is used up. */
 bool model_letters_wait(unsigned queue);
 /* At the end: so many dead letters were discarded. */
 void model_letters_finish(uint64_t lost);
