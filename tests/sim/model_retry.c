@@ -53,7 +53,7 @@ void model_error_kept(struct message *m, uint32_t error, bool sure)
 uint32_t model_error_of(const void *block, size_t bytes)
 {
 	static const char name[] = "Millrace-Error: error ";
-	const char *at = memmem(block, bytes, name, sizeof(name) - 1);
+	const char *at = bytes == 0 ? NULL : memmem(block, bytes, name, sizeof(name) - 1);
 	uint32_t error = 0;
 
 	if (at == NULL)
