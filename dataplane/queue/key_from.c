@@ -60,10 +60,11 @@ struct mrf_string mr_key_header(
 
 static struct mrf_string token_at(const char *subject, uint32_t bytes, uint32_t token)
 {
-	const char *end = subject + bytes, *dot;
+	const char *end, *dot;
 
 	if (bytes == 0)
 		return (struct mrf_string){0};
+	end = subject + bytes;
 	for (; (dot = memchr(subject, '.', (size_t)(end - subject))) != NULL && token > 1; token--)
 		subject = dot + 1;
 	if (token > 1)
