@@ -66,8 +66,8 @@ int mr_dead_name(struct mr_queues *q, struct mr_queue *queue, struct mrf_string 
 struct mrf_string mr_dead_name_of(const struct mr_queue *queue);
 /* The queue is removed. No other may send its dead letters there. */
 void mr_dead_unname(struct mr_queues *q, struct mr_queue *queue);
-/* What a client wishes for a queue when it opens it, as mr_dead_name; empty: nothing. The template
- * of a new queue takes precedence (dead_wish.c). */
+/* dead_wish.c: the place of dead letters that a client names when it opens a queue, in the form of
+ * mr_dead_name; empty: none named. The template of a new queue takes precedence. */
 /* Says why a new queue cannot have the wish; NULL: it can. */
 const char *mr_dead_wish_refused(struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_string wish);

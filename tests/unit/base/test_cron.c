@@ -116,7 +116,7 @@ static void time_that_does_not_exist_comes_at_the_step(void **state)
 	expect("0 2,3 * * *" BERLIN, "2026-03-29 01:00:00", "2026-03-30 00:00:00");
 	expect("0 3 * * *" BERLIN, "2026-03-29 00:00:00", "2026-03-29 01:00:00");
 	expect("0 2 * * mon" BERLIN, "2026-03-29 00:00:00", "2026-03-30 00:00:00");
-	/* What runs each hour goes on as before. */
+	/* An hourly schedule still fires each hour. */
 	expect("30 * * * *" BERLIN, "2026-03-29 00:30:00", "2026-03-29 01:30:00");
 	expect("*/20 * * * *" BERLIN, "2026-03-29 00:40:00", "2026-03-29 01:00:00");
 }

@@ -163,7 +163,7 @@ static void many_at_once_each_get_their_own(void **state)
 static void a_time_out_is_tried_again(void **state)
 {
 	struct fixture *f = *state;
-	/* As often as a busy machine needs to answer in time. */
+	/* It is repeated until a busy machine answers in time. */
 	struct mr_call_options o = {
 		.timeout_ms = 30, .retries = 200, .backoff_ms = 1, .breaker_failures = UINT32_MAX};
 	struct mr_message reply;

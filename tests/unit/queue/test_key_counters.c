@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker counts of keys. */
+/* The worker counts keys in use, held, moved and refused. */
 #include "tests/unit/queue/rig.h"
 
 static struct rig r;
