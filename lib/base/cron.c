@@ -9,7 +9,7 @@
 #define HOUR_S     3600
 #define DAY_S      86400
 #define MS         1000
-#define DAYS_MAX   (9 * 366) /* 29 February: at most eight years apart */
+#define DAYS_MAX   (41 * 366) /* 29 February on one day of the week: at most 40 years apart */
 #define NAME_BYTES 3u
 
 struct field {
@@ -238,11 +238,9 @@ static struct day day_of(uint64_t number)
 	return d;
 }
 
-static void next_day(struct day *d)
+static void next_month(struct day *d)
 {
-	d->number++;
-	if (++d->day <= days_of(d->year, d->month))
-		return;
+	d->number += days_of(d->year, d->month) - d->day + 1;
 	d->day = 1;
 	if (++d->month <= 12)
 		return;
@@ -250,12 +248,28 @@ static void next_day(struct day *d)
 	d->year++;
 }
 
+static bool month_fits(const struct mr_cron *c, const struct day *d)
+{
+	return (c->months >> d->month & 1) != 0;
+}
+
+/* Goes on to the next day that may fit. */
+static void next_day(const struct mr_cron *c, struct day *d)
+{
+	if (!month_fits(c, d) || d->day == days_of(d->year, d->month)) {
+		next_month(d);
+		return;
+	}
+	d->day++;
+	d->number++;
+}
+
 static bool day_fits(const struct mr_cron *c, const struct day *d)
 {
 	bool in_month = c->days >> d->day & 1;
 	bool in_week = c->week_days >> ((d->number + 4) % 7) & 1; /* 1 January 1970: a Thursday */
 
-	if ((c->months >> d->month & 1) == 0)
+	if (!month_fits(c, d))
 		return false;
 	return c->either ? in_month || in_week : in_month && in_week;
 }
@@ -284,7 +298,7 @@ static int64_t next_by(const struct mr_cron *c, int64_t now_s, int64_t end_s, in
 	start = (start / MINUTE_S + 1) * MINUTE_S;
 	d = day_of(start / DAY_S);
 	from = (unsigned)(start % DAY_S);
-	for (; (int64_t)(d.number * DAY_S) - offset_s < end_s; next_day(&d), from = 0) {
+	for (; (int64_t)(d.number * DAY_S) - offset_s < end_s; next_day(c, &d), from = 0) {
 		unsigned second = day_fits(c, &d) ? second_of(c, from) : DAY_S;
 		int64_t at_s = (int64_t)(d.number * DAY_S + second) - offset_s;
 

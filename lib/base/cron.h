@@ -42,7 +42,7 @@ struct mr_cron {
 
 /* Reads the text. NULL, or what is wrong with it: also if its time never comes. */
 const char *mr_cron_parse(const char *text, size_t bytes, struct mr_cron *out);
-/* Returns the first time after `now_ms`; MR_CRON_NEVER: there is none within eight years. */
+/* Returns the first time after `now_ms`; MR_CRON_NEVER: there is none within 41 years. */
 uint64_t mr_cron_next(const struct mr_cron *c, uint64_t now_ms);
 
 #endif
