@@ -46,7 +46,9 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "millrace/core.hpp"
 #include "millrace/message.hpp"

@@ -23,6 +23,10 @@ say "ownership, exceptions, names"
 expect_status 0 "$build/tests/support/cpp_behaviour"
 expect_match "the last behaviour" "$output" the_next_of_several_addresses
 
+say "options of queues"
+expect_status 0 "$build/tests/support/cpp_queues"
+expect_match "the last behaviour" "$output" outputs_are_pushed_without_waiting
+
 say "publishes while the bus is away"
 start away "$build/tests/support/cpp_behaviour" away
 away=$pid

@@ -376,6 +376,20 @@ class client
 		return out;
 	}
 	int try_open_queue(queue &out, std::string_view name, push_options options = {}) noexcept;
+	/** Cancels the messages of a queue that have a ticket and are not due yet, and the schedule
+	 * with it. Returns false if none waits. */
+	[[nodiscard]] bool cancel(std::string_view queue_name, std::uint64_t ticket)
+	{
+		const int result = try_cancel(queue_name, ticket);
+
+		return result == -ESRCH ? (core_->rethrow(), false) : (served(result), true);
+	}
+	int try_cancel(std::string_view queue_name, std::uint64_t ticket) noexcept
+	{
+		return on([&](mr_client *c) {
+			return mr_queue_cancel(c, detail::text(queue_name), ticket);
+		});
+	}
 	/** Makes the client a consumer; the deliveries come to the function. */
 	[[nodiscard]] consumer consume(std::string_view queue_name, delivery_function function,
 		const consume_options &options = {})

@@ -21,10 +21,12 @@ inline int client::try_open_queue(queue &out, std::string_view name, push_option
 			mr_queue *q = nullptr;
 
 			o.promise = options.promise;
-			o.publisher =
-				options.publisher.empty() ? nullptr : options.publisher.c_str();
+			o.publisher = detail::or_null(options.publisher);
 			o.next_id = options.next_id;
 			o.queue = options.queue;
+			o.key_from = detail::or_null(options.key_from);
+			o.retry = options.retry;
+			o.dead_letter = detail::or_null(options.dead_letter);
 			o.on_outcome = cb->function ? callback::call : nullptr;
 			o.arg = cb;
 			const int result = mr_queue_open(c, detail::text(name), &o, &q);
@@ -48,10 +50,15 @@ inline int client::try_consume(consumer &out, std::string_view queue_name,
 			o.weight = options.weight;
 			o.manual = options.manual;
 			o.queue = options.queue;
-			o.tag = options.tag.empty() ? nullptr : options.tag.c_str();
+			o.tag = detail::or_null(options.tag);
 			o.rate = options.rate;
 			o.prefetch_bytes = options.prefetch_bytes;
 			o.exclusive = options.exclusive;
+			o.auto_renew = options.auto_renew;
+			o.renew_max_ms = detail::to_limit_ms(options.renew_max);
+			o.key_from = detail::or_null(options.key_from);
+			o.retry = options.retry;
+			o.dead_letter = detail::or_null(options.dead_letter);
 			const int result = mr_consume(c, detail::text(queue_name), &o,
 				cb->function ? callback::call : nullptr, cb, &raw_consumer);
 			if (result == 0)

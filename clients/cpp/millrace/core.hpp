@@ -231,6 +231,11 @@ class text
 	char bytes_[MR_SUBJECT_BYTES + 2];
 };
 
+inline const char *or_null(const std::string &s) noexcept
+{
+	return s.empty() ? nullptr : s.c_str();
+}
+
 inline int to_ms(milliseconds t) noexcept
 {
 	return t.count() < 0 ? -1 : t.count() > INT_MAX ? INT_MAX : static_cast<int>(t.count());

@@ -290,6 +290,19 @@ class queue : public detail::handle<mr_queue, detail::end_of<mr_queue, mr_queue_
 	{
 		return on([&](mr_queue *q) { return mr_push_with(q, &m, id); });
 	}
+	[[nodiscard]] std::optional<std::uint64_t> push(const push_message &m)
+	{
+		return push(m.native());
+	}
+	int try_push(const push_message &m, std::uint64_t *id = nullptr) noexcept
+	{
+		return try_push(m.native(), id);
+	}
+	/** A new number for a push that waits, by which client::cancel() finds it; 0: closed. */
+	std::uint64_t ticket() const noexcept
+	{
+		return *this ? mr_queue_ticket(raw_) : 0;
+	}
 	/** Pushes that are not accepted yet. */
 	unsigned unaccepted() const noexcept
 	{
@@ -478,11 +491,38 @@ using consumer_ref = detail::consumer_calls<detail::thing<mr_consumer>>;
 /** The service within its own callback: answers requests. */
 using service_ref = detail::service_calls<detail::thing<mr_service>>;
 
-/** One output of consumer::settle_and_push(). */
+/** One output of consumer::settle_and_push(). Its id and publisher are 0. */
 struct output {
+	output(const queue &q, const struct mr_push &m) noexcept : to(q), push(m)
+	{
+	}
+	/** The message must live until the call returns. */
+	output(const queue &q, const push_message &m) noexcept : to(q), push(m.native())
+	{
+	}
+
 	const queue &to;
-	struct mr_push push; /* its id and publisher are 0 */
+	struct mr_push push;
 };
+
+/** Outcome of consumer::settle_and_push_async(); without an error the delivery is acknowledged. */
+using settled_function = std::function<void(std::error_code)>;
+
+namespace detail
+{
+
+struct step_callback : callback {
+	settled_function function;
+
+	static void call(mr_client *, std::uint64_t, int error, void *arg)
+	{
+		auto *cb = static_cast<step_callback *>(arg);
+
+		cb->owner->run(cb, true, [&] { cb->function(to_code(error)); });
+	}
+};
+
+} // namespace detail
 
 /** A consumer of a queue, made by client::consume(). */
 class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_consumer_close>>
@@ -513,6 +553,40 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 			return result;
 		});
 	}
+	/** Returns up to `max` deliveries: as soon as there are so many, or those that came within
+	 * `wait`. They are valid until the next such call. The consumer is `manual`, and has no
+	 * function. None on time-out and after a signal. */
+	std::vector<delivery> pull_batch(unsigned max, milliseconds wait = no_limit)
+	{
+		std::vector<delivery> deliveries;
+		const int result = try_pull_batch(deliveries, max, wait);
+
+		if (result == -ETIMEDOUT || result == -EINTR)
+			core_->rethrow();
+		else
+			served(result);
+		return deliveries;
+	}
+	int try_pull_batch(
+		std::vector<delivery> &out, unsigned max, milliseconds wait = no_limit) noexcept
+	{
+		out.clear();
+		return on([&](mr_consumer *raw) {
+			try {
+				std::vector<mr_delivery> raw_deliveries(max);
+
+				out.reserve(max);
+				const int result = mr_pull_batch(
+					raw, raw_deliveries.data(), max, detail::to_ms(wait));
+				for (int i = 0; i < result; i++)
+					out.emplace_back(
+						raw_deliveries[static_cast<std::size_t>(i)]);
+				return result;
+			} catch (const std::exception &) {
+				return -ENOMEM;
+			}
+		});
+	}
 	/** Pushes the outputs of a delivery, waits until they are accepted, and acknowledges the
 	 * delivery then, in one step: see mr_settle_and_push(). The consumer is `manual`. */
 	void settle_and_push(const delivery &d, std::initializer_list<output> outputs,
@@ -523,15 +597,38 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 	int try_settle_and_push(const delivery &d, const output *outputs, std::size_t count,
 		const mr_settle_options &options = {}) noexcept
 	{
-		mr_output raw_outputs[MR_OUTPUTS_MAX];
-
-		if (count > MR_OUTPUTS_MAX)
-			return -EINVAL;
-		for (std::size_t i = 0; i < count; i++)
-			raw_outputs[i] = {outputs[i].to.native(), &outputs[i].push};
-		return on([&](mr_consumer *) {
+		return with_outputs(outputs, count, [&](const mr_output *raw_outputs) {
 			return mr_settle_and_push(&d.native(), raw_outputs, count, &options);
 		});
+	}
+	/** The same without waiting: the function gets the outcome. Returns false while there is no
+	 * room for the outputs: nothing was done. */
+	[[nodiscard]] bool settle_and_push_async(const delivery &d,
+		std::initializer_list<output> outputs, settled_function function,
+		const mr_settle_options &options = {})
+	{
+		const int result = try_settle_and_push_async(
+			d, outputs.begin(), outputs.size(), std::move(function), options);
+
+		return result == -EAGAIN ? false : (check(result), true);
+	}
+	int try_settle_and_push_async(const delivery &d, const output *outputs, std::size_t count,
+		settled_function function, const mr_settle_options &options = {}) noexcept
+	{
+		using callback = detail::step_callback;
+		auto *cb = function && *this ? new (std::nothrow) callback : nullptr;
+
+		if (function && *this && cb == nullptr)
+			return -ENOMEM;
+		if (cb != nullptr)
+			core_->adopt(cb)->function = std::move(function);
+		const int result = with_outputs(outputs, count, [&](const mr_output *raw_outputs) {
+			return mr_settle_and_push_async(&d.native(), raw_outputs, count, &options,
+				cb != nullptr ? callback::call : nullptr, cb);
+		});
+		if (result < 0 && cb != nullptr)
+			core_->end(cb);
+		return result;
 	}
 	/** Sets the function that is told of recalled deliveries. */
 	void on_recall(recall_function function)
@@ -548,6 +645,18 @@ class consumer : public detail::consumer_calls<detail::handle<mr_consumer, mr_co
 
       private:
 	friend class client;
+
+	template <class F>
+	int with_outputs(const output *outputs, std::size_t count, F &&call) noexcept
+	{
+		mr_output raw_outputs[MR_OUTPUTS_MAX];
+
+		if (count > MR_OUTPUTS_MAX)
+			return -EINVAL;
+		for (std::size_t i = 0; i < count; i++)
+			raw_outputs[i] = {outputs[i].to.native(), &outputs[i].push};
+		return on([&](mr_consumer *) { return call(raw_outputs); });
+	}
 };
 
 /** A worker of a service, made by client::serve(). */

@@ -237,6 +237,21 @@ class delivery
 	{
 		return mr_delivery_priority(&raw_);
 	}
+	/** Number of a publisher that promised exactly once; 0: none. */
+	std::uint64_t publisher() const noexcept
+	{
+		return raw_.publisher;
+	}
+	/** Its number for this message; 0: none. */
+	std::uint64_t id() const noexcept
+	{
+		return raw_.id;
+	}
+	/** Number by which the bus knows the delivery; 0: it is settled, or was recalled. */
+	std::uint64_t number() const noexcept
+	{
+		return mr_delivery_number(&raw_);
+	}
 	const mr_delivery &native() const noexcept
 	{
 		return raw_;
@@ -244,6 +259,79 @@ class delivery
 
       private:
 	mr_delivery raw_{};
+};
+
+/** Makes a priority of a level, 0 to 9; 1, 4 and 7 are the same as low, normal and high. */
+constexpr mr_priority priority_level(unsigned level) noexcept
+{
+	return static_cast<mr_priority>(MR_PRIORITY_FIRST + level);
+}
+
+/** A message to push, with its options: those of mr_push. A field that is 0 or empty is not used.
+ *
+ * Payload and headers are views: they must live until the push returns. The texts are copies. Times
+ * are limited to 49 days, except `at`. */
+struct push_message {
+	explicit push_message(std::string_view bytes = {}) noexcept : payload(bytes)
+	{
+	}
+	/** A text that ends with this statement would leave a view of nothing. */
+	template <class S, class = std::enable_if_t<std::is_same_v<S, std::string>>>
+	explicit push_message(S &&) = delete;
+
+	std::string_view payload;
+	std::string_view headers;
+	mr_priority priority = MR_PRIORITY_NORMAL; /**< also priority_level() */
+	std::uint64_t id = 0;                      /**< exactly once: number of the message */
+	std::uint64_t publisher = 0;               /**< with `id`: number of another publisher */
+	milliseconds ttl{0};                       /**< time to live */
+	milliseconds delay{0};                     /**< not delivered before this time has passed */
+	std::chrono::system_clock::time_point at{}; /**< not delivered before */
+	std::string key;          /**< one after the other, with MR_POLICY_KEY_SHARED */
+	std::uint64_t ticket = 0; /**< of queue::ticket(): client::cancel() finds the message */
+	milliseconds every{0};    /**< with a ticket: the queue repeats the message */
+	std::string cron;         /**< with a ticket: likewise, as `0 8 * * mon-fri` */
+	unsigned attempts = 0;    /**< failed attempts elsewhere, of one that is moved */
+
+	/** The same for the C library, valid while this is not changed. */
+	struct mr_push native() const noexcept
+	{
+		using std::chrono::duration_cast;
+		const milliseconds since = duration_cast<milliseconds>(at.time_since_epoch());
+		struct mr_push m {
+		};
+
+		m.headers = headers.data();
+		m.header_bytes = headers.size();
+		m.payload = payload.data();
+		m.bytes = payload.size();
+		m.priority = priority;
+		m.id = id;
+		m.publisher = publisher;
+		m.ttl_ms = limited(ttl, 1);
+		m.delay_ms = limited(delay, 0);
+		m.at_ms = since.count() > 0 ? static_cast<std::uint64_t>(since.count()) : 0;
+		m.key = c_text(key);
+		m.ticket = ticket;
+		m.every_ms = limited(every, 1);
+		m.attempts = attempts;
+		m.cron = c_text(cron);
+		return m;
+	}
+
+      private:
+	/* A time that is over becomes `over`: 0 is no option. */
+	static std::uint32_t limited(milliseconds t, std::uint32_t over) noexcept
+	{
+		return t.count() < 0            ? over
+		       : t.count() > UINT32_MAX ? UINT32_MAX
+						: static_cast<std::uint32_t>(t.count());
+	}
+	/* A text with a zero byte would be cut: the library refuses the one in its place. */
+	static const char *c_text(const std::string &s) noexcept
+	{
+		return s.empty() ? nullptr : s.find('\0') == s.npos ? s.c_str() : "\1";
+	}
 };
 
 } // namespace millrace

@@ -55,6 +55,10 @@ struct push_options {
 	mr_queue_options queue{};
 	/** Outcome of each promised push. May push, and must not wait. */
 	std::function<void(std::uint64_t id, std::error_code)> on_outcome;
+	/** With MR_POLICY_KEY_SHARED: "header NAME" or "token N", the key of a push without one. */
+	std::string key_from;
+	mr_queue_retry retry{};  /**< back-off of the queue */
+	std::string dead_letter; /**< queue of the dead letters, "none" or "default"; empty: any */
 };
 
 struct consume_options {
@@ -66,6 +70,13 @@ struct consume_options {
 	double rate = 0;             /**< messages per second; 0: no limit */
 	unsigned prefetch_bytes = 0; /**< unsettled bytes; 0: no limit */
 	bool exclusive = false;      /**< one consumer gets all messages, the others stand by */
+	/** A delivery may be worked on for `renew_max`, whatever the time-out of the queue, also
+	 * while the function does not return. */
+	bool auto_renew = false;
+	milliseconds renew_max{0}; /**< 0: 5 minutes */
+	std::string key_from;      /**< as push_options::key_from */
+	mr_queue_retry retry{};    /**< back-off of the queue */
+	std::string dead_letter;   /**< as push_options::dead_letter */
 };
 
 struct call_options {
