@@ -433,6 +433,30 @@ class Queues(AioTest):
                 got.append((await results.pull(PATIENCE_S)).text)
         self.assertEqual(sorted(got), sorted(f"{n}{x}" for n in range(20) for x in "ab"))
 
+    async def test_batch_waits_and_a_cancelled_task_loses_nothing(self) -> None:
+        client = await self.client()
+        jobs = client.consume(self.subject, manual=True)
+        async with client.queue(self.subject) as queue:
+            await queue.push("0")
+            waiting = asyncio.create_task(jobs.pull_many(2, PATIENCE_S, wait=PATIENCE_S))
+            while not jobs.inbox.items:
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await waiting
+            await queue.push("1", delay_ms=50)
+            batch = await jobs.pull_many(2, PATIENCE_S, wait=PATIENCE_S)
+            self.assertEqual([job.text for job in batch], ["0", "1"])
+            for job in batch:
+                job.ack()
+            await queue.push("last", key="a", every_ms=0)
+            batch = await jobs.pull_many(2, PATIENCE_S, wait=0.05)
+            self.assertEqual([job.text for job in batch], ["last"])
+            await queue.push("never", delay_ms=60000, ticket=5)
+            await client.settle(PATIENCE_S)
+            await client.opening(client.cancel, self.subject, 5)
+        await jobs.close()
+
     async def test_dead_letters(self) -> None:
         client = await self.client()
         async with client.queue(self.subject) as queue:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues, settlement, dead letters; promised publishing."""
+import time
 import unittest
 from typing import Callable, List, Optional, Tuple
 
 import millrace
-from millrace import Delivery, Output, Policy, Priority, Promise, QueueOptions, WhenFull
+from millrace import (Delivery, Output, Policy, Priority, Promise, QueueOptions, SingleActive, WhenExpired,
+                      WhenFull)
 
 from .bus import BusTest
 
@@ -60,6 +62,111 @@ class Queues(BusTest):
             with self.assertRaises(millrace.Error) as caught:
                 queue.push("x", cron="0 8 * * *")
             self.assertEqual(caught.exception.name, "EINVAL")
+
+    def test_another_client_cancels_by_a_number_of_its_own(self) -> None:
+        client, other = self.client(), self.client()
+        with client.queue(self.subject) as queue:
+            queue.push("late", delay_ms=60000, ticket=17)
+            client.settle(10)
+        other.cancel(self.subject, 17)
+        for name, error in ((self.subject, "ESRCH"), (self.subject + ".none", "ENOENT")):
+            with self.assertRaises(millrace.Error) as caught:
+                other.cancel(name, 17)
+            self.assertEqual(caught.exception.name, error)
+
+    def test_key_may_be_in_a_header(self) -> None:
+        client = self.client()
+        options = QueueOptions(policy=Policy.KEY_SHARED, key_from="header Customer", in_flight_per_key=1)
+        with client.queue(self.subject, options=options) as queue:
+            for customer, text in (("ann", "a1"), ("ann", "a2"), ("ben", "b1")):
+                queue.push(text, {"Customer": customer})
+            client.settle(10)
+        with client.consume(self.subject, manual=True, options=options) as consumer:
+            jobs = consumer.pull_many(3, 10, wait=0.1)
+            self.assertEqual([job.text for job in jobs], ["a1", "b1"])
+            jobs[0].ack()
+            self.assertEqual(consumer.pull(10).text, "a2")
+        with self.assertRaises(millrace.Error) as caught:
+            client.queue(self.subject, options=QueueOptions(key_from="token 1"))
+        self.assertEqual(caught.exception.name, "EEXIST")
+
+    def test_failed_attempts_come_later_and_end_as_dead_letters_of_a_name(self) -> None:
+        client = self.client()
+        errors = self.subject + ".errors"
+        options = QueueOptions(max_deliver=2, retry_min_ms=100, retry_max_ms=1000, retry_factor=150,
+                               retry_jitter=20, dead_letter=errors)
+        with client.queue(self.subject, options=options) as queue:
+            queue.push("mail")
+        with client.consume(self.subject, manual=True, options=options) as consumer:
+            first = consumer.pull(10)
+            self.assertNotEqual(first.number, 0)
+            first.nack(error="no host")
+            self.assertEqual(first.number, 0)
+            begun = time.monotonic()
+            second = consumer.pull(10)
+            self.assertGreaterEqual(time.monotonic() - begun, 0.05)
+            self.assertEqual((second.attempts, second.headers["Millrace-Error"]), (1, "no host"))
+            second.nack(error="still no host")
+        letter = client.consume(errors).pull(10)
+        self.assertEqual(
+            [letter.headers["Millrace-" + name] for name in ("Dead-Queue", "Dead-Reason", "Error")],
+            [self.subject, "max-deliver", "still no host"])
+        with self.assertRaises(millrace.Error) as caught:
+            client.queue(self.subject, options=QueueOptions(dead_letter="none"))
+        self.assertEqual(caught.exception.name, "EEXIST")
+        with self.assertRaises(millrace.Error) as caught:
+            client.queue(self.subject + ".bad", options=QueueOptions(retry_factor=1, retry_min_ms=1))
+        self.assertEqual(caught.exception.name, "EINVAL")
+
+    def test_expired_message_becomes_a_dead_letter_if_asked(self) -> None:
+        client = self.client()
+        options = QueueOptions(when_expired=WhenExpired.DEAD_LETTER, single_active=SingleActive.YES)
+        with client.queue(self.subject, options=options) as queue:
+            queue.push("old", ttl_ms=1, delay_ms=50)
+        letter = client.dead_letters(self.subject).pull(10)
+        self.assertEqual((letter.text, letter.headers["Millrace-Dead-Reason"]), ("old", "expired"))
+
+    def test_options_of_queues_are_refused_for_services(self) -> None:
+        with self.assertRaises(ValueError):
+            self.client().serve(self.subject, options=QueueOptions(dead_letter="none"))
+
+    def test_batch_waits_for_its_number_or_its_time(self) -> None:
+        client = self.client()
+        consumer = client.consume(self.subject, manual=True)
+        with client.queue(self.subject) as queue:
+            for number in range(3):
+                queue.push(str(number), delay_ms=50 * number)
+            jobs = consumer.pull_many(3, 10, wait=10)
+            self.assertEqual([job.text for job in jobs], ["0", "1", "2"])
+            for job in jobs:
+                job.ack()
+            queue.push("last")
+            self.assertEqual([job.text for job in consumer.pull_many(2, 10, wait=0.05)], ["last"])
+
+    def test_attempts_elsewhere_count(self) -> None:
+        client = self.client()
+        with client.queue(self.subject) as queue:
+            queue.push("moved", attempts=3)
+        self.assertEqual(client.consume(self.subject, manual=True).pull(10).attempts, 3)
+
+    def test_callback_may_take_longer_than_the_time_out(self) -> None:
+        client, other = self.client(), self.client()
+        others: List[Delivery] = []
+        came: List[str] = []
+
+        def work(job: Delivery) -> None:
+            came.append(job.text)
+            other.consume(self.subject, others.append)
+            deadline = time.monotonic() + 0.6
+            while time.monotonic() < deadline:
+                other.wait(0.05)
+
+        consumer = client.consume(self.subject, work, options=QueueOptions(ack_timeout_ms=200),
+                                  renew_max_ms=20000)
+        self.assertEqual(consumer.ack_timeout_ms, 200)
+        client.queue(self.subject).push("long")
+        self.until(client, lambda: bool(came))
+        self.assertEqual((came, others), (["long"], []))
 
     def test_second_settlement_is_enoent(self) -> None:
         client = self.client()

@@ -15,8 +15,8 @@ from .core import Timer
 from .errors import Error, NoResponders, NotConnected, Timeout, text_of as _text_of
 from .headers import Headers
 from .message import Delivery, Message, Part, Request
-from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOptions, Severity, Stats,
-                      WhenAway, WhenFull)
+from .options import (Event, Payload, Ping, Policy, Priority, Promise, QueueOptions, Severity,
+                      SingleActive, Stats, WhenAway, WhenExpired, WhenFull)
 from .queues import Output
 from .streams import Parts
 
@@ -30,8 +30,8 @@ __all__ = [
     "Admin", "AsyncClient", "AsyncConsumer", "AsyncPublisher", "AsyncQueue", "AsyncService",
     "AsyncStream", "AsyncSubscription", "BatchClaim", "Claim", "Client", "ClientRow", "Consumer",
     "CounterRow", "DeadLetter", "Delivery", "Error", "Event", "Headers", "MODE", "Message",
-    "NoResponders", "NotConnected", "Output", "Part", "Parts", "Payload", "Ping", "Policy", "Priority", "Promise",
-    "Publisher", "Queue", "QueueOptions", "QueueRow", "Request", "Service", "Severity", "Stats",
-    "Stream", "SubjectRow", "Subscription", "Timeout", "Timer", "WhenAway", "WhenFull", "WorkerRow",
-    "connect", "library_version",
+    "NoResponders", "NotConnected", "Output", "Part", "Parts", "Payload", "Ping", "Policy",
+    "Priority", "Promise", "Publisher", "Queue", "QueueOptions", "QueueRow", "Request", "Service",
+    "Severity", "SingleActive", "Stats", "Stream", "SubjectRow", "Subscription", "Timeout", "Timer",
+    "WhenAway", "WhenExpired", "WhenFull", "WorkerRow", "connect", "library_version",
 ]

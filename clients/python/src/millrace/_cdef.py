@@ -142,6 +142,9 @@ struct mr_push_options {
     struct mr_queue_options queue;
     void (*on_outcome)(struct mr_client *c, uint64_t id, int error, void *arg);
     void *arg;
+    const char *key_from;
+    struct mr_queue_retry retry;
+    const char *dead_letter;
     @GROWS@
 };
 
@@ -201,6 +204,9 @@ struct mr_consume_options {
     bool exclusive;
     bool auto_renew;
     uint8_t reserved[6];
+    const char *key_from;
+    struct mr_queue_retry retry;
+    const char *dead_letter;
     @GROWS@
 };
 
@@ -475,8 +481,8 @@ int mr_headers_add(struct mr_headers *h, const char *name, const char *value);
 bool mr_headers_next(
     const char *block, size_t block_bytes, size_t *cursor, struct mr_header *out);
 
-int mr_queue_open(struct mr_client *c, const char *name,
-    const struct mr_push_options *options, struct mr_queue **out);
+int mr_queue_open_sized(struct mr_client *c, const char *name,
+    const struct mr_push_options *options, struct mr_queue **out, size_t options_bytes);
 void mr_queue_close(struct mr_queue *q);
 int mr_push_with_sized(
     struct mr_queue *q, const struct mr_push *push, uint64_t *id, size_t push_bytes);
@@ -502,6 +508,7 @@ int mr_settle_and_push_async_sized(const struct mr_delivery *input,
     const struct mr_output *outputs, size_t count, const struct mr_settle_options *options,
     mr_settle_fn *callback, void *arg, size_t options_bytes, size_t push_bytes);
 unsigned mr_delivery_attempts(const struct mr_delivery *d);
+uint64_t mr_delivery_number(const struct mr_delivery *d);
 unsigned mr_delivery_priority(const struct mr_delivery *d);
 int mr_progress(struct mr_consumer *consumer, uint64_t tag);
 void mr_consumer_renew(struct mr_consumer *consumer, bool on);

@@ -225,9 +225,7 @@ class Admin:
 
     def edit(self, queue: str, *, service: bool = False, **options: Any) -> None:
         """Changes options of a queue, or with `service` of a service: all that `millrace queue
-        edit` changes. The names are those of QueueOptions; also when_expired, aging_s,
-        single_active, in_flight_per_key, retry_min_ms, retry_max_ms, retry_factor (hundredths),
-        retry_jitter, and as texts key_from and dead_letter."""
+        edit` changes. The names are those of QueueOptions."""
         values, edits = ffi.new("struct mr_admin_options *"), 0
         kept: List[Any] = []  # texts that `values` points to
         for name, value in options.items():

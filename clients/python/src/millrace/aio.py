@@ -333,6 +333,20 @@ class AsyncClient(Connection):
         self._resume()
         return item
 
+    async def _fill(self, owner: "Readable[T]", most: int, seconds: float) -> None:
+        """Waits until so many items are there, at most for the time."""
+        milliseconds(seconds, 0)
+        if seconds == 0:
+            return
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                while len(owner.inbox.items) < most:
+                    owner._refuse_ended()
+                    await notified(owner, self._loop)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+
     # ---- subjects
 
     def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
@@ -446,7 +460,8 @@ class AsyncClient(Connection):
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                      prefetch: int = 0, manual: bool = False) -> "AsyncConsumer":
-        """Consumes the dead letters of a queue, which are the queue NAME.dead."""
+        """Consumes the dead letters of a queue, which are the queue NAME.dead unless it was made with
+        another `dead_letter`."""
         return self.consume(f"{queue}.dead", callback, prefetch=prefetch, manual=manual)
 
     def serve(self, name: str,

@@ -101,13 +101,21 @@ class AsyncConsumer(ConsumerBase, _AsyncClosing):
         """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
         return (await self.pull_many(1, timeout))[0]
 
-    async def pull_many(self, most: int = 256, timeout: Optional[float] = None) -> List[Delivery]:
-        """Waits for a delivery, and returns it with those that are there, up to `most`. Without `manual`,
+    async def pull_many(self, most: int = 256, timeout: Optional[float] = None,
+                        wait: float = 0) -> List[Delivery]:
+        """Waits for a delivery, and returns it with those that are there, up to `most`. With `wait` it waits
+        so many seconds more for them; more than `prefetch` unsettled ones never come. Without `manual`,
         acknowledges all those before. Raises Timeout."""
         self._settle_handed()
         self.connection._kick()
-        first: Delivery = await self.connection._next(self, timeout)
-        self._handed = self._take_many([first], most)
+        loop = asyncio.get_running_loop()
+        until = None if timeout is None else loop.time() + timeout
+        while not self._handed:
+            left = None if until is None else max(0.0, until - loop.time())
+            # Not taken yet: a cancelled task must not lose it.
+            self.inbox.items.appendleft(await self.connection._next(self, left))
+            await self.connection._fill(self, most, wait)
+            self._handed = self._take_many([], most)
         return list(self._handed)
 
     async def settle_and_push(self, delivery: Delivery, *outputs: Output, reject: bool = False,
@@ -221,12 +229,12 @@ class AsyncQueue(QueueBase, _AsyncClosing):
                    priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
                    timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
                    at_ms: int = 0, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
-                   cron: Optional[str] = None) -> int:
+                   cron: Optional[str] = None, attempts: int = 0) -> int:
         """Pushes one message and returns its number, 0 without a promise; waits for room up to
         `timeout` (default: `request_timeout`). settle() of the client waits for the outcome."""
         def attempt() -> Optional[int]:
             return self.try_push(payload, headers, priority, id, publisher, ttl_ms, delay_ms, at_ms,
-                                 key, ticket, every_ms, cron)
+                                 key, ticket, every_ms, cron, attempts)
 
         number = attempt()
         if number is None:

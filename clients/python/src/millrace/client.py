@@ -116,6 +116,13 @@ class Client(Connection):
                 raise error_of(-errno.ETIMEDOUT, "no message in time")
         return items.popleft()
 
+    def _fill(self, owner: "Readable[T]", most: int, seconds: float) -> None:
+        """Waits until so many items are there, at most for the time."""
+        deadline = Deadline(seconds)
+        while len(owner.inbox.items) < most and not deadline.over:
+            owner._refuse_ended()
+            self._step(deadline.left(_SLEEP_S_MAX))
+
     # ---- subjects
 
     def subscribe(self, pattern: str, callback: Optional[Callable[[Message], object]] = None, *,
@@ -223,7 +230,8 @@ class Client(Connection):
 
     def dead_letters(self, queue: str, callback: Optional[Callable[[Delivery], object]] = None, *,
                      prefetch: int = 0, manual: bool = False) -> "Consumer":
-        """Consumes the dead letters of a queue, which are the queue NAME.dead."""
+        """Consumes the dead letters of a queue, which are the queue NAME.dead unless it was made with
+        another `dead_letter`."""
         return self.consume(f"{queue}.dead", callback, prefetch=prefetch, manual=manual)
 
     def serve(self, name: str, handler: Optional[Callable[[Request], Optional[Payload]]] = None, *,
@@ -310,11 +318,19 @@ class Consumer(ConsumerBase, _Closing):
         """The next delivery. Without `manual`, acknowledges the one before. Raises Timeout."""
         return self.pull_many(1, timeout)[0]
 
-    def pull_many(self, most: int = 256, timeout: Optional[float] = None) -> List[Delivery]:
-        """Waits for a delivery, and returns it with those that are there, up to `most`. Without `manual`,
+    def pull_many(self, most: int = 256, timeout: Optional[float] = None,
+                  wait: float = 0) -> List[Delivery]:
+        """Waits for a delivery, and returns it with those that are there, up to `most`. With `wait` it waits
+        so many seconds more for them; more than `prefetch` unsettled ones never come. Without `manual`,
         acknowledges all those before. Raises Timeout."""
         self._settle_handed()
-        self._handed = self._take_many([self.connection._next(self, timeout)], most)
+        deadline = Deadline(timeout)
+        while not self._handed:
+            left = None if timeout is None else deadline.left(timeout)
+            # Not taken yet: an exception of a callback must not lose it.
+            self.inbox.items.appendleft(self.connection._next(self, left))
+            self.connection._fill(self, most, wait)
+            self._handed = self._take_many([], most)
         return list(self._handed)
 
     def settle_and_push(self, delivery: Delivery, *outputs: Output, reject: bool = False,
@@ -404,12 +420,13 @@ class Queue(QueueBase, _Closing):
              priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
              timeout: Optional[float] = None, ttl_ms: int = 0, delay_ms: int = 0,
              at_ms: int = 0, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
-             cron: Optional[str] = None) -> int:
+             cron: Optional[str] = None, attempts: int = 0) -> int:
         """Pushes one message and returns its number, 0 without a promise. Processes while there is no
         room, up to `timeout` (by default the client's `request_timeout`)."""
         return _until_room(self.connection, timeout,
                            lambda: self.try_push(payload, headers, priority, id, publisher, ttl_ms,
-                                                 delay_ms, at_ms, key, ticket, every_ms, cron))
+                                                 delay_ms, at_ms, key, ticket, every_ms, cron,
+                                                 attempts))
 
 
 def _until_room(client: Client, timeout: Optional[float], attempt: Callable[[], Optional[T]]) -> T:

@@ -316,6 +316,12 @@ class Connection:
         c, block, data = self._enter(), build(headers), ffi.from_buffer(data_of(payload))
         self._check(lib.mr_reply_with(c, reply_token, block or ffi.NULL, len(block), data, len(data)))
 
+    def cancel(self, queue: str, ticket: int) -> None:
+        """Takes back the messages of a queue that have this ticket and are not due, also those of another
+        client of the same user, and ends what repeats with it. Waits for the answer. ESRCH: there is
+        none."""
+        self._check(lib.mr_queue_cancel(self._enter(), c_text(queue), ticket))
+
     def cork(self, on: bool) -> None:
         """With cork on, publishes and replies gather until flush(). Turning it off flushes."""
         lib.mr_cork(self._enter(), on)

@@ -165,6 +165,13 @@ class Delivery(Message):
         self.recalled = False
         self.settled = False
 
+    @property
+    def number(self) -> int:
+        """The number by which the bus knows the delivery; 0: it is settled, or was recalled."""
+        d = ffi.new("struct mr_delivery *")
+        d.consumer, d.tag = self.consumer._pointer(), self.tag
+        return int(lib.mr_delivery_number(d))
+
     def ack(self) -> None:
         """The work is done: the queue removes the message."""
         self._settle(lib.mr_ack)

@@ -3,7 +3,10 @@
 import dataclasses
 import enum
 import math
-from typing import Any, Optional, Union
+from typing import Any, List, Optional, Union
+
+from ._native import ffi
+from .headers import c_text
 
 Payload = Union[bytes, bytearray, memoryview, str]
 
@@ -41,6 +44,20 @@ class WhenFull(enum.IntEnum):
     REFUSE = 2
     DROP_OLDEST = 3
     DEAD_LETTER = 4
+
+
+class WhenExpired(enum.IntEnum):
+    """What becomes of a message whose time to live is over."""
+    DEFAULT = 0
+    DISCARD = 1
+    DEAD_LETTER = 2
+
+
+class SingleActive(enum.IntEnum):
+    """Whether one consumer of a queue gets all messages, and the others stand by."""
+    DEFAULT = 0
+    NO = 1
+    YES = 2
 
 
 class Priority(enum.IntEnum):
@@ -87,7 +104,13 @@ class Event(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class QueueOptions:
-    """Options of a queue or service, used by the client that makes it. 0: the default of the bus."""
+    """Options of a queue or service, used by the client that makes it. 0 and None: the default of the bus,
+    which agrees with any.
+
+    Queues only: `key_from`, "header NAME" or "token N", is the key of a message that is pushed without
+    one, with Policy.KEY_SHARED. The `retry_` fields are the back-off of failed attempts: the delay after the
+    first and the longest one, the growth in hundredths, the random part in percent. `dead_letter` names the
+    queue that gets the dead letters, or is "none" or "default"."""
     policy: Policy = Policy.DEFAULT
     when_full: WhenFull = WhenFull.DEFAULT
     messages_max: int = 0
@@ -99,10 +122,16 @@ class QueueOptions:
     breaker_failures: int = 0
     breaker_reset_ms: int = 0
     breaker_probes: int = 0
-    when_expired: int = 0
+    when_expired: WhenExpired = WhenExpired.DEFAULT
     aging_s: int = 0
-    single_active: int = 0
+    single_active: SingleActive = SingleActive.DEFAULT
     in_flight_per_key: int = 0
+    key_from: Optional[str] = None
+    retry_min_ms: int = 0
+    retry_max_ms: int = 0
+    retry_factor: int = 0
+    retry_jitter: int = 0
+    dead_letter: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,12 +169,33 @@ class Ping:
     round_ns: int
 
 
-def copy_fields(options: Any, struct: Any) -> None:
-    """Writes all fields of a dataclass into the struct of the same names."""
-    if options is None:
-        return
-    for field in dataclasses.fields(options):
-        setattr(struct, field.name, getattr(options, field.name))
+_RETRY = {"retry_min_ms": "min_ms", "retry_max_ms": "max_ms", "retry_factor": "factor",
+          "retry_jitter": "jitter"}
+_TEXTS = ("key_from", "dead_letter")
+
+
+def copy_queue_options(options: Optional[QueueOptions], struct: Any) -> List[Any]:
+    """Writes the options into the struct that has them as fields `queue`, `retry`, `key_from` and
+    `dead_letter`. Returns the memory of the texts."""
+    memory: List[Any] = []
+    for name, value in vars(options or QueueOptions()).items():
+        if name in _RETRY:
+            setattr(struct.retry, _RETRY[name], value)
+        elif name not in _TEXTS:
+            setattr(struct.queue, name, value)
+        elif value is not None:
+            memory.append(ffi.new("char[]", c_text(value)))
+            setattr(struct, name, memory[-1])
+    return memory
+
+
+def copy_service_options(options: Optional[QueueOptions], struct: Any) -> None:
+    """Writes the options into a struct mr_queue_options. Those that only queues have are refused."""
+    for name, value in vars(options or QueueOptions()).items():
+        if name not in _RETRY and name not in _TEXTS:
+            setattr(struct, name, value)
+        elif value:
+            raise ValueError(f"{name} is an option of queues, not of services")
 
 
 def milliseconds(seconds: Optional[float], none: int) -> int:

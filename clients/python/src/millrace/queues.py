@@ -9,12 +9,12 @@ from .core import Connection, Owned, Receiving, Sink
 from .errors import Error, error_of
 from .headers import HeadersIn, build, c_text
 from .message import Delivery
-from .options import Payload, Priority, Promise, QueueOptions, copy_fields, data_of
+from .options import Payload, Priority, Promise, QueueOptions, copy_queue_options, data_of
 
 
 def c_push(payload: Payload, headers: Optional[HeadersIn], priority: Priority, ttl_ms: int,
            delay_ms: int, at_ms: int, key: Optional[str] = None, ticket: int = 0, every_ms: int = 0,
-           cron: Optional[str] = None) -> Tuple[Any, Any]:
+           cron: Optional[str] = None, attempts: int = 0) -> Tuple[Any, Any]:
     """A struct mr_push, and the memory that it points to."""
     block, data = build(headers), ffi.from_buffer(data_of(payload))
     memory = ffi.from_buffer(block)
@@ -23,10 +23,15 @@ def c_push(payload: Payload, headers: Optional[HeadersIn], priority: Priority, t
         push.headers, push.header_bytes = ffi.cast("char *", memory), len(block)
     push.payload, push.bytes = ffi.cast("void *", data), len(data)
     push.priority, push.ttl_ms, push.delay_ms, push.at_ms = priority, ttl_ms, delay_ms, at_ms
-    push.ticket, push.every_ms = ticket, every_ms
+    push.ticket, push.every_ms, push.attempts = ticket, every_ms, attempts
     texts = [ffi.new("char[]", c_text(text)) if text is not None else ffi.NULL for text in (key, cron)]
     push.key, push.cron = texts
     return push, (block, memory, data, texts)
+
+
+def _open_queue(client: Any, name: Any, options: Any, out: Any) -> int:
+    return int(lib.mr_queue_open_sized(client, name, options, out,
+                                       ffi.sizeof("struct mr_push_options")))
 
 
 class QueueBase(Owned):
@@ -41,11 +46,11 @@ class QueueBase(Owned):
         c_options = ffi.new("struct mr_push_options *")
         publisher_name = ffi.NULL if publisher is None else ffi.new("char[]", c_text(publisher))
         c_options.promise, c_options.publisher, c_options.next_id = promise, publisher_name, next_id
-        copy_fields(options, c_options.queue)
+        texts = copy_queue_options(options, c_options)  # kept for the call
         self._sink = Sink(connection, self._came_out)
         c_options.on_outcome, c_options.arg = entry["mrpy_on_outcome"], self._sink.handle
         try:
-            self._open("mr_queue", lib.mr_queue_open, c_text(name), c_options)
+            self._open("mr_queue", _open_queue, c_text(name), c_options)
         except BaseException:
             self._sink.drop()
             raise
@@ -62,14 +67,16 @@ class QueueBase(Owned):
     def try_push(self, payload: Payload = b"", headers: Optional[HeadersIn] = None,
                  priority: Priority = Priority.NORMAL, id: int = 0, publisher: int = 0,
                  ttl_ms: int = 0, delay_ms: int = 0, at_ms: int = 0, key: Optional[str] = None,
-                 ticket: int = 0, every_ms: int = 0, cron: Optional[str] = None) -> Optional[int]:
+                 ticket: int = 0, every_ms: int = 0, cron: Optional[str] = None,
+                 attempts: int = 0) -> Optional[int]:
         """Pushes one message if there is room. Returns its number, 0 without a promise; None: the ring
         or the window of open pushes is full. `ttl_ms`: time to live; `delay_ms`, or `at_ms` since 1970:
         not delivered before; `key`: messages of one key go to one consumer in order, with
         Policy.KEY_SHARED; `ticket`, of ticket(): cancel() takes back what waits; `every_ms` or `cron`,
-        with a ticket: the queue repeats the message."""
+        with a ticket: the queue repeats the message; `attempts`: failed ones elsewhere, of a message that is
+        moved."""
         push, memory = c_push(payload, headers, priority, ttl_ms, delay_ms, at_ms, key, ticket, every_ms,
-                              cron)
+                              cron, attempts)
         push.id, push.publisher = id, publisher
         out = ffi.new("uint64_t *")
         code = lib.mr_push_with_sized(self._pointer(), push, out, ffi.sizeof("struct mr_push"))
@@ -86,8 +93,7 @@ class QueueBase(Owned):
         """Takes back the messages with this ticket that are not due, and ends what repeats with it. Waits
         for the answer. ESRCH: there is none."""
         self._pointer()
-        self.connection._check(
-            lib.mr_queue_cancel(self.connection._enter(), c_text(self.name), ticket))
+        self.connection.cancel(self.name, ticket)
 
     def close(self) -> None:
         """Closes the handle, and forgets pushes that are not accepted: settle() the client before."""
@@ -109,6 +115,9 @@ class Output:
     at_ms: int = 0
     key: Optional[str] = None
     ticket: int = 0
+    every_ms: int = 0
+    cron: Optional[str] = None
+    attempts: int = 0
 
 
 class Step:
@@ -128,7 +137,7 @@ class Step:
         self._memory = []
         for c_output, o in zip(self.outputs, outputs):
             kept = c_push(o.payload, o.headers, o.priority, o.ttl_ms, o.delay_ms, o.at_ms, o.key,
-                          o.ticket)
+                          o.ticket, o.every_ms, o.cron, o.attempts)
             self._memory.append(kept)
             c_output.queue, c_output.push = o.queue._pointer(), kept[0]
 
@@ -169,7 +178,7 @@ class ConsumerBase(Receiving[Delivery]):
         c_options.prefetch, c_options.weight = prefetch, weight
         # What waits in the inbox is not done: the C library must not settle it.
         c_options.manual = manual or callback is None
-        copy_fields(options, c_options.queue)
+        texts = copy_queue_options(options, c_options)  # kept for the call
         c_tag = ffi.NULL if limits.tag is None else ffi.new("char[]", c_text(limits.tag))
         c_options.tag, c_options.rate = c_tag, limits.rate
         c_options.prefetch_bytes, c_options.exclusive = limits.prefetch_bytes, limits.exclusive

@@ -7,7 +7,7 @@ from .core import PENDING_MAX, Connection, Receiving, Sink
 from .errors import Error
 from .headers import HeadersIn, build, c_text
 from .message import Part, Request
-from .options import Payload, QueueOptions, copy_fields, data_of
+from .options import Payload, QueueOptions, copy_service_options, data_of
 from .streams import Parts, lost, recalled
 
 
@@ -30,7 +30,7 @@ class ServiceBase(Receiving[Request]):
         c_options.prefetch, c_options.window = prefetch, window
         if streams or on_part is not None:
             c_options.on_part = entry["mrpy_on_part"]
-        copy_fields(options, c_options.queue)
+        copy_service_options(options, c_options.queue)
         self._sink = Sink(connection, self._arrived, self._recalled, self._part_arrived)
         try:
             self._open("mr_service", lib.mr_serve, c_text(name), c_options, entry["mrpy_on_work"],
