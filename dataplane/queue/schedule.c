@@ -13,6 +13,11 @@
 #define CRON_BYTES (sizeof(CRON_NAME) - 1)
 #define END_WORK   4u  /* steps */
 #define CRON_WORK  16u /* steps of looking for the next day that fits */
+/* A clock that steps back by more was wrong before: cron begins anew. After a smaller step, a time
+ * that comes twice counts the first time. */
+#define STEP_BACK_MS (3 * 3600000ull)
+/* A time of day that is waited for by the clock of the queues is looked at this often. */
+#define LOOK_MS 60000u
 
 /* Returns the value of the header Millrace-Cron, and its length; NULL: there is none. */
 static const char *cron_of(const char *headers, uint32_t bytes, size_t *value_bytes)
@@ -85,15 +90,29 @@ void mr_schedule_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queu
 		mr_limit_idle(q, queue);
 }
 
+/* True if the schedule waits in the wheel of times of day. It does not if that wheel has passed its
+ * time, before the clock stepped back. */
+static bool is_dated(const struct mr_queue *queue, const struct mr_queue_schedule *s)
+{
+	const struct mr_wheel *w = queue->times->dated;
+
+	return s->period_ms == 0 && (w->count == 0 || s->due_ms >= w->now_ms);
+}
+
 /* Lets the entry wait until its schedule is due. */
 static void wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
 {
 	struct mr_queue_time *t = mr_entry_time(s->entry);
+	uint64_t left_ms;
 
 	t->place = MR_TIME_WAIT;
-	t->dated = s->period_ms == 0;
+	t->dated = is_dated(queue, s);
 	t->ticketed = true;
 	t->node.due_ms = s->due_ms;
+	if (s->period_ms == 0 && !t->dated) {
+		left_ms = mr_schedule_left_ms(q, s);
+		t->node.due_ms = q->now_ms + (left_ms < LOOK_MS ? left_ms : LOOK_MS);
+	}
 	mr_ttl_wait(q, queue, s->entry);
 }
 
@@ -103,7 +122,8 @@ static void set_next(const struct mr_queues *q, struct mr_queue_schedule *s)
 	uint64_t late_ms;
 
 	if (s->period_ms == 0) {
-		s->due_ms = mr_cron_next(&s->cron, mr_ttl_unix_ms(q));
+		s->planned_ms = mr_ttl_unix_ms(q);
+		s->due_ms = mr_cron_next(&s->cron, s->planned_ms);
 		return;
 	}
 	late_ms = q->now_ms > s->due_ms ? (q->now_ms - s->due_ms) % s->period_ms : 0;
@@ -233,11 +253,47 @@ static struct mr_queue_entry *copy(
 	return NULL;
 }
 
+/* True if cron found the next time by a clock that has stepped back far since. */
+static bool has_wrong_time(const struct mr_queue_schedule *s, uint64_t unix_ms)
+{
+	return s->period_ms == 0 && unix_ms + STEP_BACK_MS < s->planned_ms;
+}
+
+void mr_schedules_clock(struct mr_queues *q, struct mr_queue *queue, uint64_t unix_ms)
+{
+	struct mr_queue_schedule *s = queue->times->schedules;
+
+	if (mr_likely(unix_ms + STEP_BACK_MS >= queue->times->dated->now_ms))
+		return;
+	for (; s != NULL && mr_work_left(q); s = s->next) {
+		if (!has_wrong_time(s, unix_ms))
+			continue;
+		mr_work(q, CRON_WORK);
+		mr_ttl_take_waiting(q, queue, s->entry);
+		set_next(q, s);
+		wait(q, queue, s);
+	}
+}
+
+/* Waits on if the time of day has not come. False: it has. */
+static bool is_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
+{
+	if (s->period_ms != 0 || mr_schedule_left_ms(q, s) == 0)
+		return false;
+	if (has_wrong_time(s, mr_ttl_unix_ms(q)))
+		set_next(q, s);
+	wait(q, queue, s);
+	return true;
+}
+
 void mr_schedule_fire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	struct mr_queue_schedule *s = e->schedule;
-	struct mr_queue_entry *to = copy(q, queue, s);
+	struct mr_queue_entry *to;
 
+	if (mr_unlikely(is_early(q, queue, s)))
+		return;
+	to = copy(q, queue, s);
 	if (to != NULL) {
 		mr_work(q, to->body_bytes >> MR_WORK_LARGE);
 		s->fired++;

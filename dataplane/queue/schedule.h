@@ -27,7 +27,8 @@ struct mr_queue_schedule {
 	uint64_t ticket;
 	uint64_t period_ms; /* 0: by `cron` */
 	uint64_t due_ms;
-	uint64_t peer; /* counted for it */
+	uint64_t planned_ms; /* by cron: the time of day at which due_ms was found */
+	uint64_t peer;       /* counted for it */
 	uint32_t ttl_ms;
 	struct mr_cron cron;
 	uint64_t fired;
@@ -40,6 +41,9 @@ uint32_t mr_schedule_push(struct mr_queues *q, uint64_t session, struct mr_queue
 	const struct mr_push_facts *facts);
 /* Puts a copy of an entry, whose wait is over, into the queue, and lets the entry wait again. */
 void mr_schedule_fire(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Finds the next times again if the clock of the system has stepped back far, as far as the call's
+ * work reaches. The queue has a wheel of times of day. */
+void mr_schedules_clock(struct mr_queues *q, struct mr_queue *queue, uint64_t unix_ms);
 /* Frees a schedule and its entry, which waits no more. */
 void mr_schedule_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Ends all of a queue. */

@@ -297,6 +297,7 @@ void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
 	if (queue->times == NULL || queue->times->dated == NULL || queue->times->dated->count == 0)
 		return;
 	unix_ms = mr_ttl_unix_ms(q);
+	mr_schedules_clock(q, queue, unix_ms);
 	while ((n = mr_wheel_pop(queue->times->dated, unix_ms, &q->work)) != NULL)
 		wheel_gave(q, queue, mr_entry_of_node(n));
 }

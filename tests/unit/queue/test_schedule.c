@@ -35,6 +35,12 @@ static void push_cron(const char *text, const char *headers, uint32_t ticket)
 		&(struct mrf_push_options){.repeat = MRF_PUSH_REPEAT_CRON, .ticket_low = ticket});
 }
 
+/* Keeps the wheel of times of day from being empty. */
+static void push_at_year_2100(void)
+{
+	push(1, "far", NULL, &(struct mrf_push_options){.at_ms = 4102444800000});
+}
+
 static uint32_t schedules(void)
 {
 	assert_int_equal(
@@ -120,6 +126,50 @@ static void cron_follows_the_clock_of_the_system(void **state)
 	r.stepped -= 3600000; /* repeats the hour */
 	rig_pass(&r, 3600000 + 1000);
 	rig_expect_none(&r, 2);
+}
+
+/* A clock that was a year ahead for a while. */
+static void cron_begins_anew_when_a_wrong_clock_is_set_back(void **state)
+{
+	const int64_t year_ms = 365ll * 86400000;
+
+	(void)state;
+	r.stepped = -(int64_t)r.now_ms;
+	rig_consume(&r, "work", 2, 10);
+	push_cron("night", HEAD NIGHT, 7);
+	push_at_year_2100();
+	r.stepped += year_ms;
+	rig_pass(&r, 1000);
+	take("night"); /* one that passed unseen */
+	r.stepped -= year_ms;
+	rig_pass(&r, 1000);
+	rig_expect_none(&r, 2);
+	assert_in_range(mrf_queue_message_row_next_ms(schedule(0)), 1, 86400000);
+	rig_pass(&r, 86400000 - 2000);
+	take("night");
+	rig_pass(&r, 86400000);
+	take("night");
+	rig_expect_none(&r, 2);
+}
+
+static void cron_after_a_step_back_comes_at_its_times(void **state)
+{
+	(void)state;
+	r.stepped = -(int64_t)r.now_ms;
+	rig_consume(&r, "work", 2, 10);
+	push_at_year_2100();
+	r.stepped += 86400000;
+	rig_pass(&r, 1000);
+	r.stepped -= 86400000;
+	push_cron("minute", HEAD "Millrace-Cron: * * * * *\r\n\r\n", 8);
+	for (unsigned i = 0; i < 5; i++) {
+		rig_pass(&r, i == 0 ? 59000 : 60000);
+		take("minute");
+		rig_expect_none(&r, 2);
+	}
+	r.stepped += 3600000; /* forward: within a minute, and one for all that passed */
+	rig_pass(&r, 60000);
+	take("minute");
 }
 
 /* Acknowledges all deliveries; returns how many they were. */
@@ -382,6 +432,8 @@ int main(void)
 		RIG_TEST(same_ticket_of_another_user_is_not_in_the_way),
 		RIG_TEST(schedule_stays_if_a_new_one_has_no_room),
 		RIG_TEST(cron_follows_the_clock_of_the_system),
+		RIG_TEST(cron_begins_anew_when_a_wrong_clock_is_set_back),
+		RIG_TEST(cron_after_a_step_back_comes_at_its_times),
 		RIG_TEST(times_that_passed_unseen_bring_one_copy),
 		RIG_TEST(periods_that_passed_unseen_bring_one_copy),
 		RIG_TEST(bad_schedules_are_refused),
