@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dataplane/queue/queue.h"
+#include "lib/base/share.h"
 #include "flatbuf/stats.h"
 
 #define CLIENTS   4u
@@ -98,8 +99,19 @@ static uint64_t unix_ms(void *arg)
 	return ((struct world *)arg)->unix_ms;
 }
 
-static const struct mr_queue_ops ops = {
-	.send = send, .lives = lives, .heard_ms = heard_ms, .room = room, .unix_ms = unix_ms};
+/* Two clients are root's, two of one user. */
+static uint64_t peer(void *arg, uint64_t id)
+{
+	(void)arg;
+	return mr_session_slot(id) % CLIENTS < 2 ? MR_PEER_OWN : mr_peer_of_user(1000, 0);
+}
+
+static const struct mr_queue_ops ops = {.send = send,
+	.lives = lives,
+	.heard_ms = heard_ms,
+	.room = room,
+	.unix_ms = unix_ms,
+	.peer = peer};
 
 static void open_world(struct world *w)
 {
@@ -124,6 +136,7 @@ static void open_world(struct world *w)
 		.publishers_max = 2,
 		.idle_ms = 5000,
 		.message_bytes_max = 3000,
+		.peer_percent = 50,
 		.queue = options,
 		.service = options,
 		.prefetch = 2,
@@ -150,6 +163,34 @@ static void open_world(struct world *w)
 		MRF_QUEUE_OPTION_WHEN_EXPIRED)
 #define KEYED (MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM)
 
+/* Options of a client that opens or consumes; few of these are good. */
+static uint32_t any_options(struct mrf_builder *b, unsigned number)
+{
+	static const uint64_t values[] = {0, 1, 9, 250, 65535, INT32_MAX, UINT32_MAX, UINT64_MAX};
+	uint64_t some = values[number / 2 % 8], other = values[number / 4 % 8];
+
+	return mrf_queue_options_write(b,
+		&(struct mrf_queue_options){
+			.policy = (uint8_t)(number / 8 % 9),
+			.when_full = (uint8_t)(number / 4 % 6),
+			.when_expired = (uint8_t)(number % 4),
+			.single_active = (uint8_t)(number / 2 % 4),
+			.messages_max = some,
+			.bytes_max = other,
+			.age_max_ms = (uint32_t)other,
+			.ack_timeout_ms = (uint32_t)some,
+			.max_deliver = (uint16_t)other,
+			.aging_ms = (uint32_t)some,
+			.in_flight_per_key = (uint16_t)other,
+			.breaker_failures = (uint16_t)some,
+			.breaker_reset_ms = (uint32_t)other,
+			.breaker_probes = (uint16_t)some,
+			.retry_min_ms = (uint32_t)(number & 1 ? some : 0),
+			.retry_max_ms = (uint32_t)(number & 1 ? other : 0),
+			.retry_factor = (uint16_t)(number & 1 ? some : 0),
+		});
+}
+
 /* One queue goes by keys; edits change that, and limits. */
 static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which, unsigned number)
 {
@@ -157,6 +198,8 @@ static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which,
 	static const uint32_t attempts[] = {0, 1, 1000, MR_RETRY_MS};
 	struct mrf_queue_options o = {.policy = MRF_QUEUE_POLICY_KEY_SHARED};
 
+	if (number >= 192 && verb <= MRF_QUEUE_VERB_CONSUME)
+		return any_options(b, number);
 	if (verb == MRF_QUEUE_VERB_EDIT)
 		o = (struct mrf_queue_options){
 			.policy =
@@ -208,6 +251,16 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 			.ticket = number % 8,
 			.options = ref,
 			.tag = mrf_str(number & 2 ? "tag" : ""),
+			.tags = w->tags,
+			.tags_count = verb == MRF_QUEUE_VERB_DETAILS ? TAGS : 0,
+			.match_headers = mrf_str(number & 16 ? "A:b\n:\nC" : ""),
+			.match_text = mrf_str(number & 32 ? "x" : ""),
+			.match_level = number & 64 ? number % 12 : 0,
+			.match_first = number & 128 ? number % 4 : 0,
+			.knows_memory = number & 1,
+			.knows_share = number & 2,
+			.served = number % 16 == 9,
+			.lookup = number % 16 == 10,
 			.rate = number % 32 == 31 ? number : 0,
 			.prefetch_bytes = number % 16 == 15 ? number : 0,
 			.paused = number % 16 == 14,
@@ -281,7 +334,7 @@ static uint8_t *take_body(struct input *in, struct mr_message_view *m)
 	return body;
 }
 
-/* Puts options in front of the body, most of them good, and pushes it. */
+/* Puts options in front of the body, most of them good, and pushes it. Cron has its header. */
 static void push_options(struct world *w, unsigned client, struct mr_message_view *m, unsigned sort)
 {
 	const struct mrf_push_options options = {
@@ -294,20 +347,24 @@ static void push_options(struct world *w, unsigned client, struct mr_message_vie
 		.ticket_high = sort == 255,
 		.ticket_low = sort & 32 ? sort % 8 : 0,
 	};
-	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options);
+	static const char cron[] = "NATS/1.0\r\nMillrace-Cron: */7 * * * *\r\n\r\n";
+	uint32_t bytes = m->header_bytes + m->payload_bytes, front = sizeof(options), more = 0;
 	uint8_t *body;
 
 	if (m->extra.fragment.offset != 0 && (m->header.flags & MRF_MESSAGE_FLAG_FRAGMENT))
 		front = 0;
 	if (sort == 254)
 		front /= 2;
-	body = malloc(bytes + front + 1);
+	if (options.repeat == MRF_PUSH_REPEAT_CRON && (sort & 64) != 0)
+		more = sizeof(cron) - 1;
+	body = malloc(bytes + front + more + 1);
 	expect(body != NULL);
 	memcpy(body, &options, front);
-	memcpy(body + front, m->headers, bytes);
+	memcpy(body + front, cron, more);
+	memcpy(body + front + more, m->headers, bytes);
 	m->header.kind = MRF_MESSAGE_KIND_PUSH_OPTIONS;
 	m->headers = body;
-	m->header_bytes += front;
+	m->header_bytes += front + more;
 	m->payload = body + m->header_bytes;
 	mr_queues_push_with(w->queues, session(client), m, w->now_ms);
 	free(body);
@@ -413,7 +470,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation < 160)
 		settle(w, in, a);
 	else if (operation < 200)
-		(void)command(w, a[2] % 18, a[0] % 4, a[1], a[3]);
+		(void)command(w, a[2] % (MRF_QUEUE_VERB_DETAILS + 2), a[0] % 4, a[1], a[3]);
 	else if (operation < 210)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)
@@ -421,7 +478,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation == 220)
 		mr_queues_bind(w->queues, w->numbers[a[0] % 4], a[1] % 3);
 	else if (operation == 221)
-		w->unix_ms += (uint64_t)a[0] * 1000 - 100000;
+		w->unix_ms += ((uint64_t)a[0] * 1000 - 100000) * (a[1] & 1 ? 3600 : 1);
 	else if (operation < 225)
 		mr_queues_undelivered(w->queues, w->tags[a[0] % TAGS], w->now_ms);
 	else
