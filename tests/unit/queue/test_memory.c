@@ -84,6 +84,60 @@ static void one_host_fills_its_share_and_no_more(void **state)
 	assert_int_equal(r.stats.refused_push_memory, 0);
 }
 
+/* Pushes small messages, each with a key of its own, until one is refused; returns how many. */
+static unsigned fill_keys(uint32_t queue, unsigned client)
+{
+	static uint64_t key;
+	struct mrf_push_options options = {0};
+	unsigned count = 0;
+	uint64_t before;
+
+	do {
+		before = r.stats.pushed;
+		options.key = ++key;
+		rig_push(&r, &(struct rig_push){.queue = queue,
+				     .client = client + count++ % 9,
+				     .text = "x",
+				     .id = key,
+				     .options = &options});
+	} while (r.stats.pushed > before && count < 10 * PUSHES);
+	return count - 1;
+}
+
+/* The record of a key counts for the host that pushed the message. */
+static void keys_of_one_host_take_its_share_and_no_more(void **state)
+{
+	uint64_t before = mr_slab_bytes(r.store);
+	uint32_t keyed;
+	unsigned first, second;
+
+	(void)state;
+	r.knows = true;
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	keyed = rig_make(&r, "keyed");
+	for (unsigned i = FIRST; i < FIRST + 9; i++)
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE,
+					 "keyed", i, 0, 0),
+			0);
+	first = fill_keys(keyed, FIRST);
+	/* A message takes 104 bytes, its key 64, and 4 or so in the table. */
+	assert_in_range(first, ENTRIES / 4 / 192, ENTRIES / 4 / 160);
+	assert_int_equal(r.stats.refused_push_share, 1);
+	assert_int_equal(r.stats.queue_keys_refused, 0);
+	rig_run(&r);
+	second = fill_keys(keyed, SECOND);
+	assert_in_range(second, first - first / 50, first + first / 50);
+	assert_true(push(queues[0], SECOND + 10));
+	assert_int_equal(
+		mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "keyed")), first + second);
+	/* All of it is given back. */
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0);
+	rig_run(&r);
+	assert_int_equal(mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "keyed")), 0);
+	assert_true(mr_slab_bytes(r.store) <= before + 4 * (128u << 10));
+	assert_in_range(fill_keys(keyed, FIRST), first - first / 50, first + first / 50);
+}
+
 /* Pushes messages of `bytes` up to three quarters of the host's share, and settles all but one of
  * `each`. */
 static void scatter(unsigned client, uint32_t bytes, unsigned each)
@@ -279,6 +333,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(first_push_of_a_publisher_into_a_full_store_is_refused_for_memory),
 		RIG_TEST(one_host_fills_its_share_and_no_more),
+		RIG_TEST(keys_of_one_host_take_its_share_and_no_more),
 		RIG_TEST(few_messages_of_one_host_do_not_keep_all_slabs),
 		RIG_TEST(the_last_of_it_is_root_s),
 		RIG_TEST(client_that_knows_the_status_gets_it),

@@ -43,6 +43,31 @@ static void delete_takes_slices(void **state)
 	measure(&(struct operation){"delete", prepare_full, delete, store_is_empty});
 }
 
+/* Each message has a key of its own. */
+static void prepare_keys(void)
+{
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	queue = rig_make(&r, "work");
+	for (uint64_t key = 1; key <= messages; key++)
+		fill(queue, 1, &(struct mrf_push_options){.key = key * 0x9e3779b97f4a7c15u});
+	assert_int_equal(
+		mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), messages);
+}
+
+static void purge_of_many_keys_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){
+		"purge, a key for each message", prepare_keys, purge, store_is_empty});
+}
+
+static void delete_with_many_keys_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){
+		"delete, a key for each message", prepare_keys, delete, store_is_empty});
+}
+
 /* A message of as many fragments as there may be. */
 static void prepare_fragments(void)
 {
@@ -425,6 +450,57 @@ static void lost_consumers_give_back_in_slices(void **state)
 		"loss of 40 consumers", prepare_in_hand_of_many, lose_all_sessions, all_timed_out});
 }
 
+/* A key for each message, and none is settled: all keys that are out move at once, first to other
+ * consumers and then to none. */
+static void prepare_keys_in_hand(void)
+{
+	prepare_keys();
+	(void)hand_out(40);
+	must(MRF_QUEUE_VERB_PAUSE, "work");
+}
+
+static void timeouts_of_many_keys_take_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"ack time-outs, a key for each message", prepare_keys_in_hand,
+		pass_timeout, all_timed_out});
+}
+
+static void loss_of_consumers_of_many_keys_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"loss of 40 consumers, a key for each message",
+		prepare_keys_in_hand, lose_all_sessions, all_timed_out});
+}
+
+static void join(void)
+{
+	rig_consume(&r, "work", 50, 1);
+}
+
+static uint32_t rounds_left;
+
+static bool rounds_passed(void)
+{
+	return rounds_left-- == 0;
+}
+
+static void prepare_keys_that_wait(void)
+{
+	prepare_keys();
+	for (unsigned i = 0; i < 8; i++)
+		rig_consume(&r, "work", 2 + i, 1);
+	run_all();
+	rounds_left = 250;
+}
+
+static void a_consumer_that_joins_many_keys_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"a consumer joins, a key for each message",
+		prepare_keys_that_wait, join, rounds_passed});
+}
+
 /* Sessions and queues. */
 
 static void prepare_rich_session(void)
@@ -551,10 +627,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(purge_takes_slices),
+		cmocka_unit_test(purge_of_many_keys_takes_slices),
 		cmocka_unit_test(purge_of_delayed_messages_takes_slices),
 		cmocka_unit_test(purge_of_returned_messages_takes_slices),
 		cmocka_unit_test(purge_of_a_message_of_many_fragments_takes_slices),
 		cmocka_unit_test(delete_takes_slices),
+		cmocka_unit_test(delete_with_many_keys_takes_slices),
 		cmocka_unit_test(delete_of_a_service_with_calls_takes_slices),
 		cmocka_unit_test(delete_with_waiting_pushes_takes_slices),
 		cmocka_unit_test(delete_with_many_publishers_takes_slices),
@@ -569,6 +647,9 @@ int main(void)
 		cmocka_unit_test(lost_consumer_gives_back_in_slices),
 		cmocka_unit_test(lost_consumers_give_back_in_slices),
 		cmocka_unit_test(ack_timeouts_take_slices),
+		cmocka_unit_test(timeouts_of_many_keys_take_slices),
+		cmocka_unit_test(loss_of_consumers_of_many_keys_takes_slices),
+		cmocka_unit_test(a_consumer_that_joins_many_keys_takes_slices),
 		cmocka_unit_test(end_of_a_session_with_many_queues_takes_slices),
 		cmocka_unit_test(idle_queues_go_in_slices),
 		cmocka_unit_test(deliveries_take_slices),
