@@ -169,26 +169,26 @@ static uint32_t any_options(struct mrf_builder *b, unsigned number)
 	static const uint64_t values[] = {0, 1, 9, 250, 65535, INT32_MAX, UINT32_MAX, UINT64_MAX};
 	uint64_t some = values[number / 2 % 8], other = values[number / 4 % 8];
 
-	return mrf_queue_options_write(b,
-		&(struct mrf_queue_options){
-			.policy = (uint8_t)(number / 8 % 9),
-			.when_full = (uint8_t)(number / 4 % 6),
-			.when_expired = (uint8_t)(number % 4),
-			.single_active = (uint8_t)(number / 2 % 4),
-			.messages_max = some,
-			.bytes_max = other,
-			.age_max_ms = (uint32_t)other,
-			.ack_timeout_ms = (uint32_t)some,
-			.max_deliver = (uint16_t)other,
-			.aging_ms = (uint32_t)some,
-			.in_flight_per_key = (uint16_t)other,
-			.breaker_failures = (uint16_t)some,
-			.breaker_reset_ms = (uint32_t)other,
-			.breaker_probes = (uint16_t)some,
-			.retry_min_ms = (uint32_t)(number & 1 ? some : 0),
-			.retry_max_ms = (uint32_t)(number & 1 ? other : 0),
-			.retry_factor = (uint16_t)(number & 1 ? some : 0),
-		});
+	return mrf_queue_options_write(
+		b, &(struct mrf_queue_options){
+			   .policy = (uint8_t)(number / 8 % 9),
+			   .when_full = (uint8_t)(number / 4 % 6),
+			   .when_expired = (uint8_t)(number % 4),
+			   .single_active = (uint8_t)(number / 2 % 4),
+			   .messages_max = some,
+			   .bytes_max = other,
+			   .age_max_ms = (uint32_t)other,
+			   .ack_timeout_ms = (uint32_t)some,
+			   .max_deliver = (uint16_t)other,
+			   .aging_ms = (uint32_t)some,
+			   .in_flight_per_key = (uint16_t)other,
+			   .breaker_failures = (uint16_t)some,
+			   .breaker_reset_ms = (uint32_t)other,
+			   .breaker_probes = (uint16_t)some,
+			   .retry_min_ms = (uint32_t)(number & 1 ? some : 0),
+			   .retry_max_ms = (uint32_t)(number & 1 ? other : 0),
+			   .retry_factor = (uint16_t)(number & 1 ? some : 0),
+		   });
 }
 
 /* One queue goes by keys; edits change that, and limits. */

@@ -99,6 +99,13 @@ static uint64_t run_number(void)
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000;
 }
 
+static void keep_open(struct producer *p, uint64_t id, const char text[64])
+{
+	p->open[id % NUMBERS_MAX].id = id;
+	memcpy(p->open[id % NUMBERS_MAX].text, text, 64);
+	p->number++;
+}
+
 static int push_next(struct mr_client *c, struct mr_queue *q, struct producer *p, uint64_t run)
 {
 	struct mr_push push = {0};
@@ -111,13 +118,10 @@ static int push_next(struct mr_client *c, struct mr_queue *q, struct producer *p
 	push.bytes = strlen(text);
 	error = mr_push_with(q, &push, &id);
 	if (error == -EAGAIN || error == -ENOTCONN)
-		return mr_wait(c, WAIT_MS) < 0 && error != -ENOTCONN ? -EIO : 0;
-	if (error != 0)
-		return error;
-	p->open[id % NUMBERS_MAX].id = id;
-	memcpy(p->open[id % NUMBERS_MAX].text, text, sizeof(text));
-	p->number++;
-	return 0;
+		error = mr_wait(c, WAIT_MS);
+	else if (error == 0)
+		keep_open(p, id, text);
+	return error < 0 && error != -ENOTCONN ? error : 0;
 }
 
 static uint64_t now_ms(void)

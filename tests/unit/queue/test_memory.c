@@ -116,8 +116,8 @@ static void keys_of_one_host_take_its_share_and_no_more(void **state)
 	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
 	keyed = rig_make(&r, "keyed");
 	for (unsigned i = FIRST; i < FIRST + 9; i++)
-		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE,
-					 "keyed", i, 0, 0),
+		assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "keyed",
+					 i, 0, 0),
 			0);
 	first = fill_keys(keyed, FIRST);
 	/* A message takes 104 bytes, its key 64, and 4 or so in the table. */

@@ -50,8 +50,7 @@ static void prepare_keys(void)
 	queue = rig_make(&r, "work");
 	for (uint64_t key = 1; key <= messages; key++)
 		fill(queue, 1, &(struct mrf_push_options){.key = key * 0x9e3779b97f4a7c15u});
-	assert_int_equal(
-		mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), messages);
+	assert_int_equal(mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "work")), messages);
 }
 
 static void purge_of_many_keys_takes_slices(void **state)
