@@ -75,6 +75,14 @@ say "fragments: never complete, and inconsistent"
 attack_counts "drop_bad_fragment=984 pushed=0" half-fragments
 attack_counts "drop_bad_message=5000 drop_bad_fragment=3985" lying-fragments
 
+say "options out of range: refused; at their ends: taken"
+attack_counts "drop_bad_message=1900 refused_push_full=0 refused_push_memory=0" bad-options
+"$millrace" queue delete hostile.options
+attack hostile-requests
+work_goes_on
+no_queue_of_it() { [ "$("$millrace" queues --json | jq '[.[] | select(.name | startswith("hostile.requests"))] | length')" -eq 0 ]; }
+wait_for "what it opened and did not use is gone" no_queue_of_it
+
 say "answers that nobody reads"
 attack_counts "refused_push_unknown=1000000" unread-answers
 [ "$(counter drop_held_full)" -gt 0 ] || fail "all answers that nobody reads are held"

@@ -53,6 +53,8 @@ mr_attack_fn mr_attack_unread_answers;
 mr_attack_fn mr_attack_answers_hoard;
 mr_attack_fn mr_attack_parts_without_credit;
 mr_attack_fn mr_attack_requests_flood;
+mr_attack_fn mr_attack_bad_options;
+mr_attack_fn mr_attack_hostile_requests;
 
 /* Attacks through the sockets. */
 mr_attack_fn mr_attack_attach_garbage;

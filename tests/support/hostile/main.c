@@ -52,6 +52,8 @@ static const struct {
 	{"answers-hoard", mr_attack_answers_hoard, 12800000},
 	{"parts-without-credit", mr_attack_parts_without_credit, 200000},
 	{"requests-flood", mr_attack_requests_flood, 100000},
+	{"bad-options", mr_attack_bad_options, 1900},
+	{"hostile-requests", mr_attack_hostile_requests, 10000},
 	{"attach-garbage", mr_attack_attach_garbage, 200},
 	{"attach-flood", mr_attack_attach_flood, 10000},
 	{"attach-refused", mr_attack_attach_refused, 5000},
