@@ -63,7 +63,8 @@ static bool take_bytes(const json_t *o, const char *key, void **out, size_t *byt
 		return report(error, error_bytes, " is there as text and as base64", key);
 	*bytes = 0;
 	if (encoded) {
-		*out = mr_cli_text_unbase64(json_string_value(encoded), bytes);
+		if (strlen(json_string_value(encoded)) == json_string_length(encoded))
+			*out = mr_cli_text_unbase64(json_string_value(encoded), bytes);
 		return *out || report(error, error_bytes, " is not base64", encoded_key);
 	}
 	if (plain)
@@ -175,7 +176,7 @@ static bool take_all(struct mr_cli_record *r, json_t *o, char *error, size_t err
 bool mr_cli_record_parse(
 	struct mr_cli_record *r, const char *line, size_t bytes, char *error, size_t error_bytes)
 {
-	json_t *o = json_loadb(line, bytes, JSON_ALLOW_NUL, NULL);
+	json_t *o = json_loadb(line, bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
 	bool taken;
 
 	*r = (struct mr_cli_record){0};

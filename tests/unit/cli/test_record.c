@@ -78,6 +78,9 @@ static void other_lines_are_refused_with_a_reason(void **state)
 	assert_refused("{}", "payload is missing");
 	assert_refused("{\"payload\":1}", "payload is not a string");
 	assert_refused("{\"payload_base64\":\"x\"}", "payload_base64 is not base64");
+	assert_refused("{\"payload_base64\":\"YQ==YQ==\"}", "payload_base64 is not base64");
+	assert_refused("{\"payload_base64\":\"YQ==\\u0000YQ==\"}", "payload_base64 is not base64");
+	assert_refused("{\"payload\":\"a\",\"payload\":\"b\"}", "not a JSON object");
 	assert_refused("{\"payload\":\"\",\"headers\":{}}", "headers is not a string");
 	assert_refused("{\"payload\":\"\",\"priority\":\"urgent\"}",
 		"priority is not one of normal, high or low, or \"0\" to \"9\"");
