@@ -43,7 +43,7 @@ uint8_t *mr_ring_out_room(struct mr_client *c, uint32_t bytes)
 	return room(c, &c->up, bytes);
 }
 
-uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes)
+uint8_t *mr_ring_promised_make_room(struct mr_client *c, uint32_t bytes)
 {
 	uint8_t *to = room(c, c->promised, bytes);
 

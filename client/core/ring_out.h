@@ -53,7 +53,16 @@ static inline void mr_ring_out_publish_rest(struct mr_client *c)
 }
 
 /* Promised ring: */
-uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes);
+/* Publishes the tail, or asks the bus, if that may make room. */
+uint8_t *mr_ring_promised_make_room(struct mr_client *c, uint32_t bytes);
+/* Returns the room for a record, or NULL. */
+static inline uint8_t *mr_ring_promised_room(struct mr_client *c, uint32_t bytes)
+{
+	uint8_t *to = mr_bytes_claim(c->promised, mr_message_stride(bytes));
+
+	return mr_likely(to != NULL) ? to : mr_ring_promised_make_room(c, bytes);
+}
+
 uint8_t *mr_ring_promised_room_wait(
 	struct mr_client *c, uint32_t bytes, uint64_t deadline_ns, int *error);
 /* Returns the bytes pushed that the bus has not taken yet. 0: nothing of this session can be lost

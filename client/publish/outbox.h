@@ -133,6 +133,9 @@ void mr_outbox_done(struct mr_outbox *o, uint32_t position, int error);
 
 /* outbox_store.c: private to the outbox's files. */
 
+/* Longer entries have memory of their own. */
+#define MR_OUTBOX_LARGE_BYTES (4u << 10)
+
 static inline struct mr_outbox_entry *mr_outbox_entry_at(
 	const struct mr_outbox *o, uint32_t position)
 {
@@ -168,10 +171,33 @@ static inline bool mr_outbox_store_has_room(struct mr_outbox *o)
 /* 0: the outbox takes `count` more messages of `bytes` in all now; -EAGAIN: later; -E2BIG,
  * -EMSGSIZE: never, they are more than its window, or than its memory. */
 int mr_outbox_store_fits(struct mr_outbox *o, uint32_t count, uint64_t bytes);
-/* Takes memory for an entry. False: there is none now. */
-bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes);
+/* Takes memory for an entry, also where the outbox's memory must grow. False: there is none now. */
+bool mr_outbox_store_make_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes);
+
+/* The same, for most entries without a call. */
+static inline bool mr_outbox_store_take_memory(
+	struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes)
+{
+	uint64_t at = o->memory_tail, end = at + bytes;
+	bool wraps = (at & (o->memory_bytes - 1)) + bytes > o->memory_bytes;
+
+	if (mr_unlikely(bytes > MR_OUTBOX_LARGE_BYTES || wraps ||
+			end - o->memory_head > o->memory_bytes))
+		return mr_outbox_store_make_memory(o, k, bytes);
+	k->place = MR_ENTRY_MEMORY;
+	k->at = at;
+	o->memory_tail = end;
+	return true;
+}
+
 /* Returns the entry's records. */
-uint8_t *mr_outbox_store_records(const struct mr_outbox *o, const struct mr_outbox_entry *k);
+static inline uint8_t *mr_outbox_store_records(
+	const struct mr_outbox *o, const struct mr_outbox_entry *k)
+{
+	return mr_likely(k->place != MR_ENTRY_LARGE) ? o->memory + (k->at & (o->memory_bytes - 1))
+						     : k->large;
+}
+
 /* Frees entries at the head that are done. */
 void mr_outbox_store_advance(struct mr_outbox *o);
 /* The session is lost, and its ring will be: copies the messages in the ring that the bus has not

@@ -11,7 +11,6 @@
 #define ENTRIES_MIN      64u
 #define MEMORY_BYTES_MIN (16u << 10)
 #define MEMORY_BYTES_MAX (8u << 20)
-#define LARGE_BYTES      (4u << 10)
 #define LARGE_BYTES_MAX  (32u << 20) /* a single larger message is always taken */
 
 int mr_outbox_store_init(struct mr_outbox *o)
@@ -141,9 +140,9 @@ int mr_outbox_store_fits(struct mr_outbox *o, uint32_t count, uint64_t bytes)
 	return 0;
 }
 
-bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes)
+bool mr_outbox_store_make_memory(struct mr_outbox *o, struct mr_outbox_entry *k, uint32_t bytes)
 {
-	if (bytes > LARGE_BYTES)
+	if (bytes > MR_OUTBOX_LARGE_BYTES)
 		return take_large(o, k, bytes);
 	if (mr_unlikely(!memory_fits(o, bytes)) && o->by_mark)
 		mr_outbox_finish_taken(o);
@@ -155,11 +154,6 @@ bool mr_outbox_store_take_memory(struct mr_outbox *o, struct mr_outbox_entry *k,
 	k->at = memory_at(o, bytes);
 	o->memory_tail = k->at + bytes;
 	return true;
-}
-
-uint8_t *mr_outbox_store_records(const struct mr_outbox *o, const struct mr_outbox_entry *k)
-{
-	return k->place == MR_ENTRY_LARGE ? k->large : o->memory + (k->at & (o->memory_bytes - 1));
 }
 
 void mr_outbox_store_advance(struct mr_outbox *o)

@@ -367,7 +367,7 @@ void mr_consumer_send_back(struct mr_consumer *k, const struct mr_message_view *
 	mr_consumer_settle(k, m->extra.delivery.tag, MRF_SETTLE_VERB_RETURNED, 100);
 }
 
-bool mr_consumer_prepare(
+MR_ALWAYS_INLINE bool prepare(
 	struct mr_consumer *k, const struct mr_message_view *m, struct mr_delivery *out)
 {
 	uint64_t bus_tag = m->extra.delivery.tag;
@@ -388,14 +388,20 @@ bool mr_consumer_prepare(
 	return true;
 }
 
-void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m)
+bool mr_consumer_prepare(
+	struct mr_consumer *k, const struct mr_message_view *m, struct mr_delivery *out)
+{
+	return prepare(k, m, out);
+}
+
+MR_ALWAYS_INLINE void hand_out(struct mr_consumer *k, const struct mr_message_view *m)
 {
 	uint64_t bus_tag = m->extra.delivery.tag;
 	struct mr_client *c = k->client;
 	uint32_t id = k->base.id;
 	struct mr_delivery d;
 
-	if (mr_unlikely(!mr_consumer_prepare(k, m, &d)))
+	if (mr_unlikely(!prepare(k, m, &d)))
 		return;
 	c->depth++;
 	if (k->hook != NULL)
@@ -414,6 +420,11 @@ void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m
 	k->progressed = false;
 }
 
+void mr_consumer_hand_out(struct mr_consumer *k, const struct mr_message_view *m)
+{
+	hand_out(k, m);
+}
+
 unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct mr_message_view *m,
 	struct mr_deferred *whole)
 {
@@ -423,8 +434,9 @@ unsigned mr_consumer_take(struct mr_consumer *k, const uint8_t *at, const struct
 	if (mr_consumer_is_pulled(k))
 		return mr_consumer_take_pulled(k, at, m, whole);
 	if (mr_likely(c->depth == 0 && k->base.deferred == 0)) {
-		mr_consumer_hand_out(k, m);
-		free(whole);
+		hand_out(k, m);
+		if (mr_unlikely(whole != NULL))
+			free(whole);
 		return 1;
 	}
 	kept = whole != NULL ? mr_deferred_keep(c, whole)

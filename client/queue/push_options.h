@@ -34,6 +34,16 @@ static inline bool mr_queue_push_has_options(const struct mr_push *push)
 	return mr_queue_push_needs(push) != 0;
 }
 
+/* True: no option, no id of the program's own, and high, normal or low. Most pushes are. */
+static inline bool mr_queue_push_is_simple(const struct mr_push *push)
+{
+	uint64_t given = push->ttl_ms | push->delay_ms | push->at_ms | push->every_ms |
+			 push->ticket | push->attempts | push->publisher | push->id;
+
+	return given == 0 && push->key == NULL && push->cron == NULL &&
+	       (unsigned)push->priority <= MR_PRIORITY_LOW;
+}
+
 /* Checks the options of a push against the bus. They are not known before it is connected. 0, or
  * -EINVAL, -EAGAIN, -EOPNOTSUPP. */
 int mr_queue_push_check(const struct mr_queue *q, const struct mr_push *push);
