@@ -35,6 +35,15 @@ static int fail_cancel(const struct mr_cli *cli, const struct mr_client *c, cons
 	return mr_cli_fail_call(cli, c, error, queue);
 }
 
+static void print_cancelled(const char *queue, uint64_t ticket)
+{
+	json_t *o = json_object();
+
+	mr_cli_text_json(o, "queue", queue, strlen(queue));
+	json_object_set_new(o, "cancelled", json_integer((json_int_t)ticket));
+	mr_cli_text_json_line(o);
+}
+
 int mr_cli_cancel(const struct mr_cli *cli, const char *queue, const char *ticket, bool json)
 {
 	struct mr_options options = MR_OPTIONS_INIT;
@@ -56,8 +65,7 @@ int mr_cli_cancel(const struct mr_cli *cli, const char *queue, const char *ticke
 	if (rc != 0)
 		code = fail_cancel(cli, client, queue, ticket, rc);
 	else if (json)
-		mr_cli_text_json_line(
-			json_pack("{s:s, s:I}", "queue", queue, "cancelled", (json_int_t)number));
+		print_cancelled(queue, number);
 	else
 		printf("cancelled %" PRIu64 "\n", number);
 	mr_close(client);

@@ -82,6 +82,9 @@ for verb in queues services sessions 'sessions --slow' subjects 'subjects --patt
 	expect_equal "$verb" "$output" '[]'
 done
 take workers workers
+expect_equal "counters that an older control may lack and the schema does not let be null" "$(jq -r '."$defs".worker.properties |
+	to_entries[] | select(.value["$ref"] == "#/$defs/u64").key' "$top/docs/json/workers.schema.json" | xargs)" \
+	'rx_messages tx_messages published delivered replied silent_ms'
 take status status
 take top top -n 1 --interval 20
 expect_status 1 "$millrace" queue show nothing.here --json
@@ -181,7 +184,8 @@ take push push jobs.later "$odd" --cron '0 8 * * *' --ticket 2
 take_both queue#schedules queue schedules jobs.later
 take push push "q$odd" tick --every 1h --ticket 3
 take queue#schedules queue schedules
-"$millrace" queue unschedule "q$odd" 3
+take queue#cancel queue unschedule "q$odd" 3
+expect_match "a name that is not UTF-8" "$output" '"queue_base64": *"cf8="'
 take queue#cancel queue unschedule jobs.later 1
 take queue#show queue show "q$odd"
 take_both queues queues
