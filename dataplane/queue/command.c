@@ -155,8 +155,11 @@ static bool agrees_with_options(const struct mr_queue_request *r, const struct m
 
 static bool options_are_valid(const struct mr_queue_request *r, const struct mrf_queue_options *o)
 {
+	const struct mrf_queue_options wants = options_of(r);
 	const char *why = mr_key_options_check(o, r->kind);
 
+	if (why != NULL)
+		why = mr_queue_template_blame(r->q, r->kind, r->name, &wants, why);
 	r->q->limits.why = why;
 	return why == NULL && o->policy > MRF_QUEUE_POLICY_DEFAULT &&
 	       o->policy <= MRF_QUEUE_POLICY_KEY_SHARED && o->when_full > MRF_QUEUE_FULL_DEFAULT &&

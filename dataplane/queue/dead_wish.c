@@ -8,15 +8,19 @@
 static struct mrf_string wish_of(const struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_string wish)
 {
-	const struct mr_queue_template *t = mr_queue_template_of(q, kind, name);
+	struct mrf_string fixed = mr_queue_template_dead_letter(q, kind, name);
 
-	return t != NULL && (t->options & MRF_QUEUE_OPTION_DEAD_LETTER) ? t->dead_letter : wish;
+	return fixed.bytes > 0 ? fixed : wish;
 }
 
 const char *mr_dead_wish_refused(struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_string wish)
 {
-	wish = wish_of(q, kind, name, wish);
+	struct mrf_string fixed = mr_queue_template_dead_letter(q, kind, name);
+
+	if (fixed.bytes > 0)
+		return mr_queue_template_blame_dead(
+			q, kind, name, mr_dead_name_refused(q, name, fixed));
 	if (wish.bytes == 0)
 		return NULL;
 	if (kind != MRF_QUEUE_KIND_QUEUE)

@@ -702,6 +702,16 @@ void mr_queue_options_set(
 /* Returns the template for queues of that name, or NULL (template.c). */
 const struct mr_queue_template *mr_queue_template_of(
 	const struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name);
+/* Returns the place of dead letters that the template gives; empty: none. */
+struct mrf_string mr_queue_template_dead_letter(
+	const struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name);
+/* Says which option of the template contradicts which of those that were asked for, if the template
+ * makes valid options invalid; else returns `why`. The text lasts until the next call. */
+const char *mr_queue_template_blame(struct mr_queues *q, enum mrf_queue_kind kind,
+	struct mrf_string name, const struct mrf_queue_options *wants, const char *why);
+/* The same if the template's place of dead letters is refused; `why` may be NULL: it is not. */
+const char *mr_queue_template_blame_dead(
+	struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name, const char *why);
 /* Sets the options that a template gives to a new queue of that name. Returns their bits. */
 uint32_t mr_queue_template_apply(const struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, struct mrf_queue_options *options);

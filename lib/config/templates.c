@@ -102,6 +102,18 @@ static int parse_option(struct mr_config_template *t, const char *text, struct m
 	return 0;
 }
 
+/* Options of one template that contradict each other would make each open of a queue fail. */
+static int check_pairs(const struct mr_config_template *t, struct mr_config_fault *f)
+{
+	bool by_key = t->values.policy == MRF_QUEUE_POLICY_KEY_SHARED;
+
+	if (t->key_from[0] != '\0' && !by_key)
+		return expect(f, "policy=key-shared with key_from");
+	if (by_key && t->values.when_full > MRF_QUEUE_FULL_REFUSE)
+		return expect(f, "when_full=wait or when_full=refuse with policy=key-shared");
+	return 0;
+}
+
 int mr_config_template_parse(
 	const char *text, struct mr_config_template *t, struct mr_config_fault *f)
 {
@@ -118,7 +130,7 @@ int mr_config_template_parse(
 		error = parse_option(t, part, f);
 	if (error == 0 && t->options == 0)
 		return expect(f, "also an option, such as messages_max=10000");
-	if (error == 0 && t->key_from[0] != '\0' && t->values.policy != MRF_QUEUE_POLICY_KEY_SHARED)
-		return expect(f, "policy=key-shared with key_from");
-	return error;
+	if (error == 0)
+		mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
+	return error == 0 ? check_pairs(t, f) : error;
 }

@@ -7,7 +7,7 @@
 show() { "$millrace" queue show "$1" --json | jq -r ".$2"; }
 is_ready() { [ "$(show "$1" ready)" -eq "$2" ]; }
 
-bus_start --workers 2 --set 'queues.templates=mail.*,dead_letter=none'
+bus_start --workers 2 --set 'queues.templates=mail.*,dead_letter=none;keys.*,policy=key-shared'
 
 say "a place at another worker is refused, with a name that is not"
 here='' away=''
@@ -62,3 +62,13 @@ expect_equal "the template's" "$(show mail.a dead_letter)" none
 expect_equal "its option" "$(show mail.a edited)" dead_letter
 expect_status 1 "$millrace" up --run-dir "$dir/other" --set 'queues.templates=a.*,dead_letter=b.dead'
 expect_match "not such a place" "$errors" 'none, default, or the name of a queue'
+
+say "a template that contradicts an open is named, with the option and what to do"
+for json in '' --json; do
+	# shellcheck disable=SC2086
+	expect_status 2 "$millrace" push keys.a x --when-full drop-oldest $json
+	expect_equal "no output" "$output" ''
+	expect_match "why" "$errors" 'the template keys\.\* \(queues\.templates\) sets policy=key-shared, which does not go with when_full=drop-oldest: ask without when_full, or change the template'
+done
+expect_status 1 "$millrace" queue show keys.a
+expect_status 0 "$millrace" push keys.a x --when-full refuse

@@ -71,6 +71,9 @@ static void a_template_names_a_place_for_dead_letters(void **state)
 	refuse("jobs,dead_letter=a,dead_letter=b", "dead_letter=b", "each option once");
 	refuse("jobs,dead_leter=b", "dead_leter=b", "did you mean dead_letter?");
 	refuse("jobs,dead_letter", "dead_letter", "KEY=VALUE");
+	refuse("jobs,policy=key-shared,when_full=drop-oldest",
+		"jobs,policy=key-shared,when_full=drop-oldest",
+		"when_full=wait or when_full=refuse with policy=key-shared");
 }
 
 static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)

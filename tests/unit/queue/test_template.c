@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queues whose names match a template of the configuration have its options. */
+#include <errno.h>
+#include <stdio.h>
+
 #include "tests/unit/queue/rig.h"
 
 static struct rig r;
@@ -12,6 +15,10 @@ static const struct mr_queue_template templates[] = {
 	{"jobs.>", 6, MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_BYTES_MAX,
 		{.messages_max = 5, .bytes_max = 0}},
 	{"mail.*", 6, MRF_QUEUE_OPTION_DEAD_LETTER, .dead_letter = {"mail", 4}},
+	{"keys.*", 6, MRF_QUEUE_OPTION_POLICY, {.policy = MRF_QUEUE_POLICY_KEY_SHARED}},
+	{"drop.*", 6, MRF_QUEUE_OPTION_WHEN_FULL, {.when_full = MRF_QUEUE_FULL_DROP_OLDEST}},
+	{"turns.*", 7, MRF_QUEUE_OPTION_POLICY, {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN}},
+	{"lost.>", 6, MRF_QUEUE_OPTION_DEAD_LETTER, .dead_letter = {"lost.all", 8}},
 	{"mail", 4, MRF_QUEUE_OPTION_DEAD_LETTER | MRF_QUEUE_OPTION_MESSAGES_MAX,
 		{.messages_max = 9}, .dead_letter = {"none", 4}},
 };
@@ -19,7 +26,13 @@ static const struct mr_queue_template templates[] = {
 static void with_templates(struct mr_queues_config *c)
 {
 	c->templates = templates;
-	c->templates_count = 4;
+	c->templates_count = MR_ARRAY_COUNT(templates);
+}
+
+static void with_two_workers(struct mr_queues_config *c)
+{
+	with_templates(c);
+	c->workers = 2;
 }
 
 static int setup(void **state)
@@ -132,6 +145,73 @@ static void a_template_names_the_place_of_dead_letters(void **state)
 	assert_int_equal(mrf_queue_row_dead_letter(row).bytes, 0);
 }
 
+static const char *refused(const char *name)
+{
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0), -EINVAL);
+	return mrf_queue_answer_text(r.table).data;
+}
+
+static void an_open_that_a_template_contradicts_is_told_so(void **state)
+{
+	(void)state;
+	r.options.when_full = MRF_QUEUE_FULL_DROP_OLDEST;
+	assert_string_equal(refused("keys.a"),
+		"the template keys.* (queues.templates) sets policy=key-shared, which does not go "
+		"with when_full=drop-oldest: ask without when_full, or change the template");
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	assert_string_equal(refused("drop.a"),
+		"the template drop.* (queues.templates) sets when_full=drop-oldest, which does not "
+		"go with policy=key-shared: ask without policy, or change the template");
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	r.options.key_from = mrf_str("header Customer");
+	assert_string_equal(refused("turns.a"),
+		"the template turns.* (queues.templates) sets policy=round-robin, which does not "
+		"go with key_from=header Customer: ask without key_from, or change the template");
+	/* Options that contradict each other without the template are the client's own fault. */
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	r.options.when_full = MRF_QUEUE_FULL_DROP_OLDEST;
+	assert_null(strstr(refused("jobs.a.b"), "template"));
+	(void)rig_make(&r, "keys.a");
+	(void)rig_make(&r, "drop.a");
+}
+
+static void a_place_of_a_template_at_another_worker_is_told_so(void **state)
+{
+	char name[16];
+	unsigned away = 0;
+
+	(void)state;
+	rig_close(&r);
+	rig_open(&r, with_two_workers);
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "lost.%u", i);
+		if (rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, name, 1, 0, 0) == 0)
+			continue;
+		away++;
+		assert_ptr_equal(
+			strstr(refused(name), "the template lost.> (queues.templates) cannot hold: "
+					      "dead_letter: that queue is at worker "),
+			mrf_queue_answer_text(r.table).data);
+	}
+	assert_in_range(away, 1, 8);
+}
+
+/* Its own dead letters go to NAME.dead. */
+static void the_place_itself_may_match_the_template(void **state)
+{
+	struct mrf_table row;
+
+	(void)state;
+	(void)rig_make(&r, "lost.all");
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "lost.all");
+	assert_int_equal(mrf_queue_row_dead_letter(row).bytes, 0);
+	assert_int_equal(mrf_queue_row_edited(row), 0);
+	(void)rig_make(&r, "lost.a");
+	row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "lost.a");
+	assert_string_equal(mrf_queue_row_dead_letter(row).data, "lost.all");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +221,9 @@ int main(void)
 		RIG_TEST(services_have_no_template),
 		RIG_TEST(a_queue_of_a_template_is_removed_when_idle),
 		RIG_TEST(a_template_names_the_place_of_dead_letters),
+		RIG_TEST(an_open_that_a_template_contradicts_is_told_so),
+		RIG_TEST(a_place_of_a_template_at_another_worker_is_told_so),
+		RIG_TEST(the_place_itself_may_match_the_template),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
