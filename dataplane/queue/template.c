@@ -121,8 +121,8 @@ const char *mr_queue_template_blame(struct mr_queues *q, enum mrf_queue_kind kin
 	write_option(set, sizeof(set), its, &has);
 	write_option(asked, sizeof(asked), other, &has);
 	snprintf(q->why_text, sizeof(q->why_text),
-		"the template %s (queues.templates) sets %s, which does not go with %s: ask without "
-		"%.*s, or change the template",
+		"the template %s (queues.templates) sets %s, which does not go with %s: "
+		"ask without %.*s, or change the template",
 		pattern, set, asked, (int)strcspn(asked, "="), asked);
 	return q->why_text;
 }
