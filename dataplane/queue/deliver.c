@@ -509,12 +509,28 @@ static void begin_train(struct mr_queues *q, struct mr_queue_consumer *c,
 		mr_consumer_block(q, c);
 }
 
+/* Takes the next entry out, as mr_queue_take. `by_keys`: it is likely to have a key. True: it has,
+ * and the policy has no part in it. */
+MR_ALWAYS_INLINE bool take_next(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool by_keys)
+{
+	if (!by_keys || mr_unlikely(!mr_key_stands(e))) {
+		mr_queue_take(q, queue, e);
+		return false;
+	}
+	mr_queue_ready_less(queue, e);
+	queue->apart_count--;
+	mr_key_take(q, queue, e);
+	return true;
+}
+
 /* Delivers the next entry of the queue. False: the consumer cannot take it now. */
 MR_ALWAYS_INLINE bool deliver_entry(struct mr_queues *q, struct mr_queue *queue,
-	struct mr_queue_consumer *c, struct mr_queue_entry *e)
+	struct mr_queue_consumer *c, struct mr_queue_entry *e, bool by_keys)
 {
 	uint32_t fragment_bytes = fragment_bytes_for(q, c->session, e);
 	struct mr_queue_delivery *d = NULL;
+	bool keyed;
 
 	if (mr_unlikely(fragment_bytes != 0 && e->header_bytes > fragment_bytes))
 		return bury_oversized(q, queue, e);
@@ -526,12 +542,13 @@ MR_ALWAYS_INLINE bool deliver_entry(struct mr_queues *q, struct mr_queue *queue,
 		give_free(q, d);
 		return false;
 	}
-	mr_queue_take(q, queue, e);
+	keyed = take_next(q, queue, e, by_keys);
 	link_out(q, d, false);
 	if (e->flags & (MR_ENTRY_CALL | MR_ENTRY_TIME))
 		set_end_timer(q, d);
 	count_delivery(q, queue, c, (e->attempts | e->spared) != 0);
-	mr_policy_used(queue, c);
+	if (!keyed)
+		mr_policy_used(queue, c);
 	if (mr_unlikely(c->special != 0))
 		mr_hold_delivered(q, d);
 	if (mr_unlikely(fragment_bytes != 0))
@@ -645,7 +662,7 @@ run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
 		q->work--;
 		if (drop_unwanted(q, queue, e))
 			continue;
-		if (mr_likely(deliver_entry(q, queue, c, e)))
+		if (mr_likely(deliver_entry(q, queue, c, e, true)))
 			mr_key_took(q, c);
 		else
 			mr_consumer_block(q, c);
@@ -668,7 +685,7 @@ static void run_queue(struct mr_queues *q, struct mr_queue *queue)
 		(c = mr_policy_choose(q, queue)) != NULL) {
 		q->work--;
 		mr_prefetch(e->next); /* no address, without harm, if the entry is in no list */
-		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e))
+		if (!drop_unwanted(q, queue, e) && !deliver_entry(q, queue, c, e, false))
 			mr_consumer_block(q, c);
 	}
 	mr_queue_deactivate(q, queue);

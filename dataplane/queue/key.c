@@ -24,22 +24,9 @@ static unsigned level_of(struct mr_queue_entry *e)
 							: mr_entry_time(e)->level - 1u;
 }
 
-/* Does what mr_chunk_of_ref does without a call: the wheel knows the start of the store. */
-static inline void *at_ref(const struct mr_queue_keys *keys, uint32_t ref)
-{
-	return ref == 0 ? NULL : keys->wheel.base + (ref - 1) * 16ull;
-}
-
 static inline uint32_t ref_of(const struct mr_queue_keys *keys, const void *chunk)
 {
 	return (uint32_t)((uint64_t)((const uint8_t *)chunk - keys->wheel.base) / 16) + 1;
-}
-
-/* Returns the oldest ready entry of the key, or NULL. */
-static inline struct mr_queue_entry *oldest_of(
-	const struct mr_queue_keys *keys, const struct mr_queue_key *k)
-{
-	return at_ref(keys, k->returned != 0 ? k->returned : k->head);
 }
 
 int mr_keys_new(struct mr_queues *q, struct mr_queue *queue)
@@ -74,25 +61,33 @@ void mr_keys_free(struct mr_queues *q, struct mr_queue *queue)
 	queue->takes_key = false;
 }
 
-/* Makes the record of a key, without entries. NULL: no memory. */
-static struct mr_queue_key *record_new(
-	struct mr_queues *q, struct mr_queue *queue, uint64_t key, uint64_t hash)
+/* Returns the memory of a record; NULL: there is none. */
+static inline struct mr_queue_key *record_alloc(struct mr_queues *q)
 {
 	struct mr_queue_key *k = NULL;
 
 	if (mr_likely(!mr_queue_full(q)))
 		k = mr_slab_alloc(q->store, (uint32_t)sizeof(*k));
-	if (mr_unlikely(k == NULL)) {
+	if (mr_unlikely(k == NULL))
 		mr_count(q->c.stats->queue_keys_refused, 1);
+	return k;
+}
+
+/* Makes the record of a key, without entries. NULL: no memory. */
+static struct mr_queue_key *record_new(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t key, uint64_t hash)
+{
+	struct mr_queue_key *k = record_alloc(q);
+
+	if (mr_unlikely(k == NULL))
 		return NULL;
-	}
 	*k = (struct mr_queue_key){.key = key, .hash = hash, .epoch = queue->keys->epoch};
-	mr_key_table_add(q, k);
+	mr_key_table_add(q, k, ref_of(queue->keys, k));
 	queue->keys->count++;
 	return k;
 }
 
-static void record_free(struct mr_queues *q, struct mr_queue_key *k)
+static inline void record_free(struct mr_queues *q, struct mr_queue_key *k)
 {
 	mr_key_table_remove(q, k);
 	mr_slab_release(q->store, k, (uint32_t)sizeof(*k));
@@ -112,7 +107,8 @@ static void discard_entries(struct mr_queues *q, struct mr_queue_key *k)
 
 /* Makes a record that was purged one of the queue again: it has unsettled entries still, or a new
  * one. */
-static void renew(struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_key *k)
+static void __attribute__((noinline))
+renew(struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_key *k)
 {
 	discard_entries(q, k);
 	if (k->state != MR_KEY_IDLE)
@@ -125,15 +121,21 @@ static void renew(struct mr_queues *q, struct mr_queue_keys *keys, struct mr_que
 static inline struct mr_queue_key *key_of(
 	struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_entry *e)
 {
-	struct mr_queue_key *k = at_ref(keys, mr_entry_time(e)->key_at);
+	struct mr_queue_key *k = mr_key_at_ref(keys, mr_entry_time(e)->key_at);
 
 	if (mr_unlikely(k->epoch != keys->epoch))
 		renew(q, keys, k);
 	return k;
 }
 
+static void __attribute__((noinline)) count_moved(struct mr_queues *q, struct mr_queue_keys *keys)
+{
+	keys->moved++;
+	mr_count(q->c.stats->queue_keys_moved, 1);
+}
+
 /* Appends a key to the list of a consumer. */
-static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k,
+static inline void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k,
 	struct mr_queue_consumer *c)
 {
 	struct mr_queue_keys *keys = queue->keys;
@@ -147,8 +149,8 @@ static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	ref = ref_of(keys, c);
 	list = &c->keys->lists[k->level];
 	if (k->consumer != ref) {
-		keys->moved += k->consumer != 0;
-		mr_count(q->c.stats->queue_keys_moved, k->consumer != 0);
+		if (mr_unlikely(k->consumer != 0))
+			count_moved(q, keys);
 		k->consumer = ref;
 	}
 	if (mr_key_link_empty(list) &&
@@ -166,7 +168,7 @@ static void enlist(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 static inline struct mr_queue_consumer *consumer_for(
 	const struct mr_queue *queue, const struct mr_queue_key *k)
 {
-	return k->out_count > 0 ? at_ref(queue->keys, k->consumer) : mr_key_home(queue, k);
+	return k->out_count > 0 ? mr_key_at_ref(queue->keys, k->consumer) : mr_key_home(queue, k);
 }
 
 static inline bool may_go_on(const struct mr_queue *queue, const struct mr_queue_key *k)
@@ -182,6 +184,14 @@ static inline void leave_state(struct mr_queue_keys *keys, struct mr_queue_key *
 	k->state = MR_KEY_IDLE;
 }
 
+static inline void hold(struct mr_queues *q, struct mr_queue_keys *keys, struct mr_queue_key *k)
+{
+	k->state = MR_KEY_HELD;
+	mr_key_link_behind(&keys->held, &k->link);
+	keys->held_count++;
+	mr_count(q->c.stats->queue_keys_held, 1);
+}
+
 /* Puts a key in no list where it belongs: behind the others of a consumer if it may go on. */
 static inline void find_state(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k,
 	struct mr_queue_entry *oldest)
@@ -189,15 +199,20 @@ static inline void find_state(struct mr_queues *q, struct mr_queue *queue, struc
 	if (oldest == NULL)
 		return;
 	if (!may_go_on(queue, k)) {
-		k->state = MR_KEY_HELD;
-		mr_key_link_behind(&queue->keys->held, &k->link);
-		queue->keys->held_count++;
-		mr_count(q->c.stats->queue_keys_held, 1);
+		hold(q, queue->keys, k);
 		return;
 	}
 	k->state = MR_KEY_WAITS;
 	k->level = level_of(oldest) & 15;
 	enlist(q, queue, k, consumer_for(queue, k));
+}
+
+/* Lists a key that may go on, although something of it is unsettled. */
+static void __attribute__((noinline))
+list_again(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
+{
+	k->state = MR_KEY_IDLE;
+	find_state(q, queue, k, mr_key_oldest(queue->keys, k));
 }
 
 /* True if a listed key stands where it belongs. */
@@ -211,10 +226,11 @@ static bool is_in_place(
 
 /* Decides again where the key stands, because something of it has changed; frees its record if it
  * is empty. */
-static void update(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
+static void __attribute__((noinline))
+update(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
 {
 	struct mr_queue_keys *keys = queue->keys;
-	struct mr_queue_entry *oldest = oldest_of(keys, k);
+	struct mr_queue_entry *oldest = mr_key_oldest(keys, k);
 
 	if (k->state == MR_KEY_WAITS && oldest != NULL && may_go_on(queue, k) &&
 		is_in_place(queue, k, oldest))
@@ -228,24 +244,30 @@ static void update(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	}
 }
 
+/* Returns the record of a key, and makes it if there is none. NULL: no memory. */
+static inline struct mr_queue_key *record_of(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t key)
+{
+	uint64_t hash = mr_key_hash(q, queue, key);
+	struct mr_queue_key *k = mr_key_table_find(q, hash);
+
+	if (k == NULL)
+		return record_new(q, queue, key, hash);
+	if (mr_unlikely(k->epoch != queue->keys->epoch))
+		renew(q, queue->keys, k);
+	return k;
+}
+
 static inline bool attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	struct mr_queue_time *t = mr_entry_time(e);
 	struct mr_queue_key *k;
-	uint64_t hash;
 
 	if (t->key_at != 0)
 		return true;
-	hash = mr_key_hash(q, queue, t->key);
-	k = mr_key_table_find(q, hash);
-	if (k == NULL)
-		k = record_new(q, queue, t->key, hash);
+	k = record_of(q, queue, t->key);
 	if (mr_unlikely(k == NULL))
 		return false;
-	if (mr_unlikely(k->epoch != queue->keys->epoch))
-		renew(q, queue->keys, k);
-	if (k->tail != 0) /* a new entry is linked to it soon */
-		mr_prefetch_write(at_ref(queue->keys, k->tail));
 	t->key_at = ref_of(queue->keys, k);
 	queue->keys->out_count += k->out_count++ == 0;
 	return true;
@@ -283,7 +305,7 @@ static inline void append(
 	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
 {
 	struct mr_queue_time *t = mr_entry_time(e);
-	struct mr_queue_entry *last = at_ref(keys, k->tail);
+	struct mr_queue_entry *last = mr_key_at_ref(keys, k->tail);
 	uint32_t ref = ref_of(keys, e);
 
 	t->place = MR_TIME_KEY_LIST;
@@ -335,20 +357,87 @@ bool mr_key_put(
 	return true;
 }
 
-/* The first of the list is mostly the one to leave. What it knows of one before it is old, so the
- * one behind it need not be touched. */
-static inline void unlink_listed(
+/* Makes the record of a key with its first entry, which may go at once. False: no memory. */
+static inline bool push_first(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint64_t hash)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k = record_alloc(q);
+	uint32_t ref = ref_of(keys, e);
+
+	if (mr_unlikely(k == NULL))
+		return false;
+	*k = (struct mr_queue_key){.key = t->key,
+		.hash = hash,
+		.head = ref,
+		.tail = ref,
+		.ready_count = 1,
+		.state = MR_KEY_WAITS,
+		.level = level_of(e) & 15,
+		.epoch = keys->epoch};
+	ref = ref_of(keys, k);
+	mr_key_table_add(q, k, ref);
+	keys->count++;
+	t->key_at = ref;
+	t->place = MR_TIME_KEY_LIST;
+	enlist(q, queue, k, mr_key_home(queue, k));
+	return true;
+}
+
+/* Puts an entry behind those of its key. */
+static void push_behind(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	struct mr_queue_key *k)
+{
+	struct mr_queue_keys *keys = queue->keys;
+
+	if (mr_unlikely(k->epoch != keys->epoch))
+		renew(q, keys, k);
+	mr_entry_time(e)->key_at = ref_of(keys, k);
+	append(keys, k, e);
+	if (k->ready_count++ == 0)
+		find_state(q, queue, k, e);
+	else if (mr_unlikely((k->state == MR_KEY_WAITS) != may_go_on(queue, k)))
+		update(q, queue, k);
+}
+
+bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	uint64_t hash = mr_key_hash(q, queue, mr_entry_time(e)->key);
+	struct mr_queue_key *k = mr_key_table_find(q, hash);
+
+	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
+		mr_entry_charge(q, e, (uint32_t)sizeof(*k));
+	e->born_ms = (uint32_t)q->now_ms;
+	e->order = ++q->order;
+	if (k != NULL)
+		push_behind(q, queue, e, k);
+	else if (mr_unlikely(!push_first(q, queue, e, hash)))
+		return false;
+	if (mr_unlikely(queue->options.age_max_ms != 0))
+		watch_end(q, queue, e);
+	queue->keys->ready_count++;
+	queue->ready_count++;
+	if (mr_unlikely(e->priority != MRF_PRIORITY_NORMAL))
+		queue->ready_of[mr_entry_rank(e)]++;
+	queue->apart_count++;
+	if (!queue->active && queue->heap_count > 0 && !queue->paused)
+		mr_queue_activate(q, queue);
+	return true;
+}
+
+/* The first of the list may still name an entry before it, which has left. */
+static void unlink_listed(
 	const struct mr_queue_keys *keys, struct mr_queue_key *k, struct mr_queue_entry *e)
 {
 	uint32_t up = mr_entry_time(e)->up;
 
-	if (mr_likely(k->head == ref_of(keys, e))) {
-		mr_prefetch(e->next);
+	if (k->head == ref_of(keys, e)) {
 		k->head = e->next == NULL ? 0 : ref_of(keys, e->next);
 		k->tail = e->next == NULL ? 0 : k->tail;
 		return;
 	}
-	((struct mr_queue_entry *)at_ref(keys, up))->next = e->next;
+	((struct mr_queue_entry *)mr_key_at_ref(keys, up))->next = e->next;
 	if (e->next == NULL)
 		k->tail = up;
 	else
@@ -363,49 +452,102 @@ static void remove_returned(struct mr_queues *q, struct mr_queue_key *k, struct 
 	k->returned = root == NULL ? 0 : mr_entry_ref(q, root);
 }
 
-void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+/* Counts an entry that was taken out of the list or heap of its key, and finds the key's state. */
+static inline void taken(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
 {
 	struct mr_queue_keys *keys = queue->keys;
-	struct mr_queue_time *t = mr_entry_time(e);
-	struct mr_queue_key *k = key_of(q, keys, e);
 
-	if (mr_likely(t->place == MR_TIME_KEY_LIST))
-		unlink_listed(keys, k, e);
-	else
-		remove_returned(q, k, e);
-	t->place = MR_TIME_OUT;
-	if (mr_unlikely(mr_wheel_has(&t->node)))
-		mr_wheel_remove(&keys->wheel, &t->node);
 	k->ready_count--;
 	keys->ready_count--;
 	if (k->out_count++ == 0) {
 		k->since_ms = (uint32_t)q->now_ms;
 		keys->out_count++;
 	}
+	if ((k->returned | k->head) == 0)
+		k->state = MR_KEY_IDLE;
+	else if (mr_likely(!may_go_on(queue, k)))
+		hold(q, keys, k);
+	else
+		list_again(q, queue, k);
+}
+
+/* Takes an entry that is not the first of a list, or that is in the wheel. */
+static void __attribute__((noinline))
+take_rare(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k = key_of(q, keys, e);
+
+	if (t->place == MR_TIME_KEY_LIST)
+		unlink_listed(keys, k, e);
+	else
+		remove_returned(q, k, e);
+	t->place = MR_TIME_OUT;
+	if (mr_wheel_has(&t->node))
+		mr_wheel_remove(&keys->wheel, &t->node);
 	leave_state(keys, k);
-	find_state(q, queue, k, oldest_of(keys, k));
+	taken(q, queue, k);
+}
+
+/* Mostly the first of its key's list goes. The one behind it still names it, and need not be
+ * touched. */
+void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	struct mr_queue_time *t = mr_entry_time(e);
+	struct mr_queue_key *k = mr_key_at_ref(keys, t->key_at);
+	struct mr_queue_entry *next = e->next;
+
+	if (mr_unlikely(t->place != MR_TIME_KEY_LIST || k->head != ref_of(keys, e) ||
+			k->state != MR_KEY_WAITS || k->epoch != keys->epoch ||
+			mr_wheel_has(&t->node))) {
+		take_rare(q, queue, e);
+		return;
+	}
+	mr_prefetch(next);
+	k->head = next == NULL ? 0 : ref_of(keys, next);
+	k->tail = next == NULL ? 0 : k->tail;
+	t->place = MR_TIME_OUT;
+	mr_key_unlink(&k->link);
+	taken(q, queue, k);
+}
+
+/* Lists a held key again, because one of its entries has left the queue. */
+static void __attribute__((noinline))
+go_on(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_key *k)
+{
+	if (k->ready_count == 0)
+		return;
+	if (mr_likely(k->state == MR_KEY_HELD && may_go_on(queue, k))) {
+		leave_state(queue->keys, k);
+		find_state(q, queue, k, mr_key_oldest(queue->keys, k));
+	} else {
+		update(q, queue, k);
+	}
+	if (queue->keys->ready_count > 0 && queue->heap_count > 0 && !queue->paused)
+		mr_queue_activate(q, queue);
 }
 
 void mr_key_leave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
+	struct mr_queue_keys *keys = queue->keys;
 	struct mr_queue_time *t = mr_entry_time(e);
 	struct mr_queue_key *k;
 
 	if (t->key_at == 0)
 		return;
-	k = key_of(q, queue->keys, e);
+	k = mr_key_at_ref(keys, t->key_at);
+	if (mr_unlikely(k->epoch != keys->epoch))
+		renew(q, keys, k);
 	t->key_at = 0;
-	queue->keys->out_count -= --k->out_count == 0;
-	if (k->ready_count == 0) { /* it is in no list */
-		if (k->out_count == 0) {
-			queue->keys->count--;
-			record_free(q, k);
-		}
+	keys->out_count -= --k->out_count == 0;
+	if ((k->ready_count | k->out_count) != 0) {
+		go_on(q, queue, k);
 		return;
 	}
-	update(q, queue, k);
-	if (queue->keys->ready_count > 0 && queue->heap_count > 0 && !queue->paused)
-		mr_queue_activate(q, queue);
+	keys->count--;
+	record_free(q, k);
 }
 
 void mr_key_delayed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, int by)
@@ -447,7 +589,7 @@ static __attribute__((noinline)) struct mr_queue_key *first_by_age(
 
 		if (mr_key_link_empty(list))
 			continue;
-		aged = mr_level_aged(q, queue, oldest_of(queue->keys, k), level);
+		aged = mr_level_aged(q, queue, mr_key_oldest(queue->keys, k), level);
 		if (first == NULL || aged > most) {
 			first = k;
 			most = aged;
@@ -491,32 +633,8 @@ static __attribute__((noinline)) uint32_t next_of_many(const struct mr_queue *qu
 
 static inline uint32_t next_that_can(const struct mr_queue *queue)
 {
-	const struct mr_queue_keys *keys = queue->keys;
-	uint64_t bits = keys->can[0], from;
-
-	if (mr_unlikely(queue->consumers_count > 64))
-		return next_of_many(queue);
-	if (bits == 0)
-		return MR_QUEUE_NONE;
-	from = keys->cursor < 64 ? bits & (~0ull << keys->cursor) : 0;
-	return (uint32_t)__builtin_ctzll(from != 0 ? from : bits);
-}
-
-/* Fetches what the key behind this one in its list needs when its turn comes: its record was
- * fetched in the turn before. */
-static inline void fetch_next(const struct mr_queue_keys *keys, const struct mr_queue_consumer *c,
-	const struct mr_queue_key *k)
-{
-	const struct mr_queue_key *next = (const struct mr_queue_key *)k->link.next;
-	const uint8_t *e;
-
-	if (&next->link == &c->keys->lists[k->level] || next->head == 0)
-		return;
-	e = keys->wheel.base + (next->head - 1) * 16ull;
-	mr_prefetch(next->link.next);
-	mr_prefetch(e);
-	mr_prefetch(e + MR_CACHE_LINE);
-	mr_prefetch(e + (size_t)2 * MR_CACHE_LINE);
+	return mr_unlikely(queue->consumers_count > MR_KEY_FEW) ? next_of_many(queue)
+								: mr_key_next_of_few(queue->keys);
 }
 
 /* Returns the next key that may go on at a consumer with credit, or NULL. */
@@ -531,7 +649,7 @@ static inline struct mr_queue_key *next_key(
 		*consumer = queue->consumers[at];
 		k = first_of(q, queue, *consumer);
 		if (mr_likely(k != NULL)) {
-			fetch_next(keys, *consumer, k);
+			mr_key_fetch_next(keys, *consumer, k);
 			return k;
 		}
 		keys->can[at / 64] &= ~(1ull << (at % 64));
@@ -566,7 +684,7 @@ static __attribute__((noinline)) struct mr_queue_entry *next_plain(struct mr_que
 	return plain;
 }
 
-struct mr_queue_entry *mr_key_next(
+struct mr_queue_entry *mr_key_next_rare(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
 {
 	struct mr_queue_consumer *c = NULL;
@@ -582,7 +700,7 @@ struct mr_queue_entry *mr_key_next(
 		return NULL;
 	*consumer = c;
 	queue->keys->cursor = c->index + 1;
-	return oldest_of(queue->keys, k);
+	return mr_key_oldest(queue->keys, k);
 }
 
 /* An entry of the key is about to be taken that no consumer gets. The last consumer of a key with

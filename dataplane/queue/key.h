@@ -123,22 +123,18 @@ bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_e
  * record it is delayed for a moment. False: that failed too. */
 bool mr_key_put(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool came_back);
-/* Puts a new entry that is attached, as mr_queue_put does. */
-static inline void mr_queue_put_keyed(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
-{
-	e->born_ms = (uint32_t)q->now_ms;
-	e->order = ++q->order;
-	(void)mr_key_put(q, queue, e, false);
-}
+/* Admits and puts the entry of a push with a key and no other option. False: no memory for the
+ * record; the entry is in no list. */
+bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Takes a ready entry out of the record; it is unsettled then. The caller counts. */
 void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Notes that an entry has left the queue. */
 void mr_key_leave(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Notes the beginning (1) or the end (-1) of a delay by a nack. */
 void mr_key_delayed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, int by);
-/* Returns the next entry to be delivered, of a key or without one, and its consumer; or NULL. */
-struct mr_queue_entry *mr_key_next(
+/* Returns the next entry to be delivered, of a key or without one, and its consumer; or NULL. For
+ * all cases: see mr_key_next. */
+struct mr_queue_entry *mr_key_next_rare(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer);
 /* Ends entries by their times, as far as this tick's budget goes; sets consumers aside. */
 void mr_keys_on_timer(struct mr_queues *q, struct mr_queue *queue);
@@ -265,9 +261,35 @@ static inline struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, 
 		k = mr_key_table_record(t, k->chain);
 	return k;
 }
-/* Adds a record whose hash is set. */
-void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k);
-void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k);
+/* Add a bucket if there are more records than buckets; take some away if there are few records. */
+void mr_key_table_grow(struct mr_queues *q);
+void mr_key_table_shrink(struct mr_queues *q);
+/* Adds a record whose hash is set. `ref`: mr_chunk_ref of it. */
+static inline void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k, uint32_t ref)
+{
+	struct mr_key_table *t = q->key_table;
+	uint32_t *at;
+
+	if (mr_unlikely(++t->count > t->buckets))
+		mr_key_table_grow(q);
+	at = mr_key_table_bucket_of(t, k->hash);
+	k->chain = *at;
+	*at = ref;
+}
+
+static inline void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k)
+{
+	struct mr_key_table *t = q->key_table;
+	uint32_t ref = (uint32_t)((uint64_t)((const uint8_t *)k - t->base) / 16) + 1;
+	uint32_t *at = mr_key_table_bucket_of(t, k->hash);
+
+	while (mr_unlikely(*at != ref))
+		at = &mr_key_table_record(t, *at)->chain;
+	*at = k->chain;
+	t->count--;
+	if (mr_unlikely(t->buckets > MR_KEY_SEGMENT))
+		mr_key_table_shrink(q);
+}
 /* Returns the first record of a bucket; *cursor advances, to 0 behind the last. */
 struct mr_queue_key *mr_key_table_bucket(const struct mr_queues *q, uint32_t *cursor);
 /* Returns the number of records, purged ones included. */
@@ -321,6 +343,81 @@ static inline void mr_key_link_behind(struct mr_key_link *list, struct mr_key_li
 	l->next = list;
 	list->prev->next = l;
 	list->prev = l;
+}
+
+/* The next entry */
+/* Does what mr_chunk_of_ref does without a call: the wheel knows the start of the store. */
+static inline void *mr_key_at_ref(const struct mr_queue_keys *keys, uint32_t ref)
+{
+	return ref == 0 ? NULL : keys->wheel.base + (ref - 1) * 16ull;
+}
+
+/* Returns the oldest ready entry of the key, or NULL. */
+static inline struct mr_queue_entry *mr_key_oldest(
+	const struct mr_queue_keys *keys, const struct mr_queue_key *k)
+{
+	return mr_key_at_ref(keys, k->returned != 0 ? k->returned : k->head);
+}
+
+#define MR_KEY_FEW 64u /* their bits are one word */
+
+/* Returns the index of the next consumer with a bit, from the cursor on, of at most MR_KEY_FEW;
+ * MR_QUEUE_NONE: none has one. */
+static inline uint32_t mr_key_next_of_few(const struct mr_queue_keys *keys)
+{
+	uint64_t bits = keys->can[0], from;
+
+	if (bits == 0)
+		return MR_QUEUE_NONE;
+	from = keys->cursor < MR_KEY_FEW ? bits & (~0ull << keys->cursor) : 0;
+	return (uint32_t)__builtin_ctzll(from != 0 ? from : bits);
+}
+
+/* Fetches what the key behind this one in its list needs when its turn comes: its record was
+ * fetched in the turn before. */
+static inline void mr_key_fetch_next(const struct mr_queue_keys *keys,
+	const struct mr_queue_consumer *c, const struct mr_queue_key *k)
+{
+	const struct mr_queue_key *next = (const struct mr_queue_key *)k->link.next;
+	const uint8_t *e;
+
+	if (&next->link == &c->keys->lists[k->level] || next->head == 0)
+		return;
+	e = keys->wheel.base + (next->head - 1) * 16ull;
+	mr_prefetch(next->link.next);
+	mr_prefetch(e);
+	mr_prefetch(e + MR_CACHE_LINE);
+	mr_prefetch(e + (size_t)2 * MR_CACHE_LINE);
+}
+
+/* Returns the next entry to be delivered, of a key or without one, and its consumer; or NULL. Here
+ * for keys alone, with few consumers and without aging. */
+static inline struct mr_queue_entry *mr_key_next(
+	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_consumer **consumer)
+{
+	struct mr_queue_keys *keys = queue->keys;
+	const struct mr_queue_key *k;
+	const struct mr_key_link *list;
+	struct mr_queue_consumer *c;
+	uint32_t at;
+
+	if (mr_unlikely(queue->consumers_count > MR_KEY_FEW || queue->options.aging_ms != 0 ||
+			queue->ready_count > keys->ready_count))
+		return mr_key_next_rare(q, queue, consumer);
+	at = mr_key_next_of_few(keys);
+	if (at == MR_QUEUE_NONE)
+		return NULL;
+	c = queue->consumers[at];
+	if (mr_unlikely(c->keys->used == 0))
+		return mr_key_next_rare(q, queue, consumer);
+	list = &c->keys->lists[31u - (unsigned)__builtin_clz(c->keys->used)];
+	if (mr_unlikely(list->next == list))
+		return mr_key_next_rare(q, queue, consumer);
+	k = (const struct mr_queue_key *)list->next;
+	mr_key_fetch_next(keys, c, k);
+	*consumer = c;
+	keys->cursor = at + 1;
+	return mr_key_oldest(keys, k);
 }
 
 /* Moves all of `from` behind those of `to`. */

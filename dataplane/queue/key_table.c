@@ -50,8 +50,9 @@ static uint32_t *bucket_at(const struct mr_key_table *t, uint32_t at)
 }
 
 /* Adds a bucket, and moves to it the records of its lower neighbour that belong there. */
-static void split(struct mr_queues *q, struct mr_key_table *t)
+void mr_key_table_grow(struct mr_queues *q)
 {
+	struct mr_key_table *t = q->key_table;
 	uint32_t at = t->buckets, segment = at >> MR_KEY_SEGMENT_BITS;
 	uint32_t *from;
 
@@ -99,32 +100,15 @@ static void merge(struct mr_queues *q, struct mr_key_table *t)
 	}
 }
 
-void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k)
+void mr_key_table_shrink(struct mr_queues *q)
 {
 	struct mr_key_table *t = q->key_table;
-	uint32_t *at;
 
-	if (mr_unlikely(++t->count > t->buckets))
-		split(q, t);
-	at = mr_key_table_bucket_of(t, k->hash);
-	k->chain = *at;
-	*at = mr_chunk_ref(q, k);
-}
-
-void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k)
-{
-	struct mr_key_table *t = q->key_table;
-	uint32_t ref = mr_chunk_ref(q, k);
-	uint32_t *at = mr_key_table_bucket_of(t, k->hash);
-
-	while (*at != ref)
-		at = &mr_key_table_record(t, *at)->chain;
-	*at = k->chain;
-	t->count--;
-	for (unsigned i = 0; i < MERGE_STEPS && mr_unlikely(t->buckets > MR_KEY_SEGMENT) &&
-			     t->count * SPARSE < t->buckets;
-		i++)
+	for (unsigned i = 0; i < MERGE_STEPS; i++) {
+		if (t->buckets == MR_KEY_SEGMENT || t->count * SPARSE >= t->buckets)
+			return;
 		merge(q, t);
+	}
 }
 
 struct mr_queue_key *mr_key_table_bucket(const struct mr_queues *q, uint32_t *cursor)

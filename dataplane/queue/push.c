@@ -289,9 +289,8 @@ void mr_push_accept(struct mr_queues *q, uint64_t session, struct mr_queue *queu
 	accept_one(q, session, queue->number, origin, MRF_STATUS_CODE_OK);
 }
 
-/* `keyed`: the entry goes by its key. */
 MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
-	struct mr_queue_entry *e, const struct mrf_message_origin *origin, bool keyed)
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
 	bool full = over_limit(queue, e->body_bytes);
 
@@ -307,10 +306,7 @@ MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct 
 	queue->body_bytes += e->body_bytes;
 	queue->pushed++;
 	mr_count(q->c.stats->pushed, 1);
-	if (keyed)
-		mr_queue_put_keyed(q, queue, e);
-	else
-		mr_queue_put(q, queue, e);
+	mr_queue_put(q, queue, e);
 	if (origin != NULL)
 		accept_or_withhold(q, session, queue, origin, full);
 }
@@ -318,7 +314,21 @@ MR_ALWAYS_INLINE void finish_push(struct mr_queues *q, uint64_t session, struct 
 void mr_push_finish(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
-	finish_push(q, session, queue, e, origin, false);
+	finish_push(q, session, queue, e, origin);
+}
+
+/* Finishes the push of an entry that is in the record of its key. `full`: the queue was full
+ * before; it lets pushes wait then, because one that refuses has refused already. */
+MR_ALWAYS_INLINE void finish_keyed(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
+	struct mr_queue_entry *e, const struct mrf_message_origin *origin, bool full)
+{
+	if (mr_unlikely((e->flags & MR_ENTRY_ORIGIN) != 0))
+		mr_window_note(q, queue, origin);
+	queue->body_bytes += e->body_bytes;
+	queue->pushed++;
+	mr_count(q->c.stats->pushed, 1);
+	if (origin != NULL)
+		accept_or_withhold(q, session, queue, origin, full);
 }
 
 /* Looks for an earlier copy: 0, or the StatusCode to refuse with. Ok and `known`: a duplicate. */
@@ -499,7 +509,7 @@ static uint32_t __attribute__((noinline)) push_whole(struct mr_queues *q, uint64
 		return MRF_STATUS_CODE_NO_MEMORY;
 	}
 	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
-	finish_push(q, session, queue, e, facts.origin, false);
+	finish_push(q, session, queue, e, facts.origin);
 	return MRF_STATUS_CODE_OK;
 }
 
@@ -509,6 +519,7 @@ MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, str
 {
 	struct mr_push_facts facts;
 	uint32_t status = check_push(q, session, queue, m, body->bytes, &facts);
+	bool full = over_limit(queue, body->bytes);
 	struct mr_queue_entry *e;
 
 	if (mr_unlikely(status != MRF_STATUS_CODE_OK))
@@ -522,12 +533,12 @@ MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, str
 	if (mr_unlikely(e == NULL))
 		return refusal(q, session, facts.entry_flags, body->bytes);
 	mr_entry_time(e)->key = key;
-	if (mr_unlikely(!mr_key_admit(q, queue, e))) {
+	if (mr_unlikely(!mr_key_push(q, queue, e))) {
 		mr_entry_free(q, e);
 		return MRF_STATUS_CODE_NO_MEMORY;
 	}
 	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
-	finish_push(q, session, queue, e, facts.origin, true);
+	finish_keyed(q, session, queue, e, facts.origin, full);
 	return MRF_STATUS_CODE_OK;
 }
 
@@ -666,7 +677,7 @@ void mr_queues_push(
 		goto refuse;
 	}
 	mr_message_copy(mr_entry_body(e), m->headers, body_bytes);
-	finish_push(q, session, queue, e, facts.origin, false);
+	finish_push(q, session, queue, e, facts.origin);
 	return;
 refuse:
 	mr_push_refuse(q, session, queue, m->header.target, m, status);

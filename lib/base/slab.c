@@ -184,33 +184,55 @@ static uint32_t take_slab(struct mr_slab *s, unsigned rank, uint32_t owner)
 	return index;
 }
 
-MR_ALWAYS_INLINE void *alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner)
+/* Takes a chunk of a slab that has one. */
+static inline uint8_t *take_chunk(struct mr_slab *s, uint32_t index, unsigned rank)
+{
+	struct slab *slab = &s->slabs[index];
+	uint8_t *chunk = s->map + ((uint64_t)index << SLAB_SHIFT);
+
+	slab->used++;
+	if (mr_unlikely(slab->free == NO_CHUNK))
+		return chunk + slab->fresh++ * s->size[rank];
+	chunk += (uint32_t)slab->free << STEP_SHIFT;
+	slab->free = *(uint16_t *)chunk;
+	return chunk;
+}
+
+/* Allocates where the fast path does not: the chunk is large, its size has no slab with a free
+ * chunk, or it is the last one of its slab. */
+static void *__attribute__((noinline)) alloc_rare(struct mr_slab *s, uint32_t bytes, uint32_t owner)
 {
 	unsigned rank;
 	uint32_t index;
-	struct slab *slab;
 	uint8_t *chunk;
 
-	if (mr_unlikely(bytes > MR_SLAB_CHUNK_BYTES_MAX))
+	if (bytes > MR_SLAB_CHUNK_BYTES_MAX)
 		return NULL;
 	rank = rank_for(s, bytes);
 	index = s->partial[rank];
-	if (mr_unlikely(index == NONE)) {
+	if (index == NONE) {
 		index = take_slab(s, rank, owner);
 		if (index == NONE)
 			return NULL;
 	}
-	slab = &s->slabs[index];
-	chunk = s->map + ((uint64_t)index << SLAB_SHIFT);
-	if (slab->free != NO_CHUNK) {
-		chunk += (uint32_t)slab->free << STEP_SHIFT;
-		slab->free = *(uint16_t *)chunk;
-	} else {
-		chunk += slab->fresh++ * s->size[rank];
-	}
-	if (mr_unlikely(++slab->used == s->capacity[rank]))
+	chunk = take_chunk(s, index, rank);
+	if (s->slabs[index].used == s->capacity[rank])
 		list_remove(s, &s->partial[rank], index);
 	return chunk;
+}
+
+/* The usual case needs no stack frame. */
+MR_ALWAYS_INLINE void *alloc_for(struct mr_slab *s, uint32_t bytes, uint32_t owner)
+{
+	unsigned rank = bytes == 0 ? 0 : (bytes - 1) >> STEP_SHIFT;
+	uint32_t index;
+
+	if (mr_unlikely(bytes > SMALL_MAX))
+		return alloc_rare(s, bytes, owner);
+	index = s->partial[rank];
+	if (mr_unlikely(index == NONE || s->slabs[index].used + 1 == s->capacity[rank]))
+		return alloc_rare(s, bytes, owner);
+	return take_chunk(s, index, rank);
 }
 
 void *mr_slab_alloc(struct mr_slab *s, uint32_t bytes)
