@@ -81,7 +81,8 @@ void mr_worker_bound_give_all(struct mr_worker *w, uint64_t from, uint8_t ends,
 	struct mr_message_view push;
 
 	make_push(&push, m, r, ends);
-	for (uint32_t g = 0; g < r->group_count; g++)
+	give(w, from, r, 0, &push);
+	for (uint32_t g = 1; mr_unlikely(g < r->group_count); g++)
 		give(w, from, r, g, &push);
 }
 
