@@ -8,7 +8,7 @@
 #include "lib/base/compiler.h"
 
 #define UNIT  16u /* chunks of the store begin at multiples of this */
-#define AHEAD 7u  /* nodes that a walk fetches ahead */
+#define AHEAD 5u  /* nodes that a walk fetches ahead */
 
 void mr_wheel_init(struct mr_wheel *w, uint8_t *base, uint32_t offset, uint64_t now_ms)
 {
