@@ -525,8 +525,10 @@ static void close_run(void)
 		process_free(run.old[i]);
 }
 
-void program_run(uint64_t seed)
+uint64_t program_run(uint64_t seed)
 {
+	uint64_t hash;
+
 	world_open(seed);
 	open_run(seed);
 	play();
@@ -543,6 +545,8 @@ void program_run(uint64_t seed)
 	model_finish();
 	stage_finish();
 	model_letters_finish(bus_letters_lost());
+	hash = world_hash();
 	close_run();
 	program_counts.runs++;
+	return hash;
 }

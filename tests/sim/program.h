@@ -12,8 +12,8 @@
 
 #include <stdint.h>
 
-/* Makes one run; a fault ends the program. */
-void program_run(uint64_t seed);
+/* Makes one run, and returns the hash of its trace; a fault ends the program. */
+uint64_t program_run(uint64_t seed);
 
 /* Totals of all runs so far. */
 struct program_counts {

@@ -24,6 +24,7 @@ static struct {
 	uint64_t chance;
 	uint64_t now_ns;
 	uint64_t order;
+	uint64_t hash;
 	struct event *heap;
 	uint32_t count;
 	uint32_t room;
@@ -38,6 +39,7 @@ void world_open(uint64_t seed)
 	world.now_ns = START_NS;
 	world.order = 0;
 	world.count = 0;
+	world.hash = seed;
 }
 
 void world_close(void)
@@ -125,6 +127,17 @@ static struct event pop(void)
 	}
 }
 
+static void mix(uint64_t value)
+{
+	world.hash = (world.hash ^ value) * 0x9e3779b97f4a7c15ull;
+	world.hash ^= world.hash >> 29;
+}
+
+uint64_t world_hash(void)
+{
+	return world.hash;
+}
+
 bool world_step(void)
 {
 	struct event e;
@@ -136,6 +149,8 @@ bool world_step(void)
 		world.now_ns = e.at_ns;
 	steps++;
 	e.run(e.arg, e.tag);
+	mix(world.now_ns);
+	mix(world.chance);
 	return true;
 }
 

@@ -41,6 +41,9 @@ typedef void world_event_fn(void *arg, uint64_t tag);
 void world_at(uint64_t at_ns, world_event_fn *run, void *arg, uint64_t tag);
 /* Runs the next event; false: there is none. */
 bool world_step(void);
+/* Returns the hash of the run's trace: of the time and the random numbers after each event. Runs
+ * with the same hash went the same way. */
+uint64_t world_hash(void);
 /* Events since the start of the program. */
 uint64_t world_steps(void);
 
