@@ -17,7 +17,7 @@
  * that comes twice counts the first time. */
 #define STEP_BACK_MS (3 * 3600000ull)
 /* A time of day that is waited for by the clock of the queues is looked at this often. */
-#define LOOK_MS 60000u
+#define LOOK_MS 1000u
 
 /* Returns the value of the header Millrace-Cron, and its length; NULL: there is none. */
 static const char *cron_of(const char *headers, uint32_t bytes, size_t *value_bytes)
@@ -91,12 +91,13 @@ void mr_schedule_end(struct mr_queues *q, struct mr_queue *queue, struct mr_queu
 }
 
 /* True if the schedule waits in the wheel of times of day. It does not if that wheel has passed its
- * time, before the clock stepped back. */
+ * time, before the clock stepped back, or ends before it, in 2109. */
 static bool is_dated(const struct mr_queue *queue, const struct mr_queue_schedule *s)
 {
 	const struct mr_wheel *w = queue->times->dated;
 
-	return s->period_ms == 0 && (w->count == 0 || s->due_ms >= w->now_ms);
+	return s->period_ms == 0 && (w->count == 0 || s->due_ms >= w->now_ms) &&
+	       s->due_ms < MR_WHEEL_LAST_MS;
 }
 
 /* Lets the entry wait until its schedule is due. */

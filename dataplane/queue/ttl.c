@@ -51,13 +51,21 @@ bool mr_ttl_prepare(struct mr_queues *q, struct mr_queue *queue)
 	return w != NULL;
 }
 
+/* Returns Unix time for the wheel, which ends in 2109. A clock may show more. */
+static uint64_t wheel_unix_ms(const struct mr_queues *q)
+{
+	uint64_t unix_ms = mr_ttl_unix_ms(q);
+
+	return unix_ms < MR_WHEEL_LAST_MS ? unix_ms : MR_WHEEL_LAST_MS;
+}
+
 bool mr_ttl_prepare_dated(struct mr_queues *q, struct mr_queue *queue)
 {
 	if (!mr_ttl_prepare(q, queue))
 		return false;
 	if (mr_unlikely(queue->times->dated == NULL))
 		queue->times->dated =
-			wheel_new(q, (uint32_t)sizeof(struct mr_wheel), 0, mr_ttl_unix_ms(q));
+			wheel_new(q, (uint32_t)sizeof(struct mr_wheel), 0, wheel_unix_ms(q));
 	return queue->times->dated != NULL;
 }
 
@@ -74,7 +82,7 @@ void mr_ttl_free(struct mr_queues *q, struct mr_queue *queue)
 /* Returns when the wheel by unix time has work, in the time of the queues. */
 static uint64_t dated_due_ms(const struct mr_queues *q, const struct mr_wheel *w)
 {
-	uint64_t due_ms = mr_wheel_due_ms(w), unix_ms = mr_ttl_unix_ms(q);
+	uint64_t due_ms = mr_wheel_due_ms(w), unix_ms = wheel_unix_ms(q);
 	uint64_t left_ms = due_ms > unix_ms ? due_ms - unix_ms : 0;
 
 	return q->now_ms + (left_ms < CLOCK_STEP_MS ? left_ms : CLOCK_STEP_MS);
@@ -108,7 +116,7 @@ static void add_dated(
 {
 	struct mr_wheel *w = queue->times->dated;
 
-	mr_wheel_at(w, mr_ttl_unix_ms(q));
+	mr_wheel_at(w, wheel_unix_ms(q));
 	mr_wheel_add(w, &t->node, unix_ms);
 	mr_queue_timer_set(&q->timers, &queue->timer, dated_due_ms(q, w));
 }
@@ -296,8 +304,8 @@ void mr_ttl_expire(struct mr_queues *q, struct mr_queue *queue)
 		wheel_gave(q, queue, mr_entry_of_node(n));
 	if (queue->times == NULL || queue->times->dated == NULL || queue->times->dated->count == 0)
 		return;
-	unix_ms = mr_ttl_unix_ms(q);
-	mr_schedules_clock(q, queue, unix_ms);
+	unix_ms = wheel_unix_ms(q);
+	mr_schedules_clock(q, queue, mr_ttl_unix_ms(q));
 	while ((n = mr_wheel_pop(queue->times->dated, unix_ms, &q->work)) != NULL)
 		wheel_gave(q, queue, mr_entry_of_node(n));
 }
@@ -313,7 +321,7 @@ void mr_ttl_discard(struct mr_queues *q, struct mr_queue *queue)
 	mr_schedules_pause(q, queue);
 	q->garbage_nodes = mr_wheel_take_all(&t->wheel, q->garbage_nodes, q->now_ms);
 	if (t->dated != NULL)
-		q->garbage_nodes = mr_wheel_take_all(t->dated, q->garbage_nodes, mr_ttl_unix_ms(q));
+		q->garbage_nodes = mr_wheel_take_all(t->dated, q->garbage_nodes, wheel_unix_ms(q));
 	memset(t->ready, 0, sizeof(t->ready));
 	queue->delayed_count -= t->waiting_count;
 	t->waiting_count = 0;
