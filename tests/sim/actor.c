@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tests/sim/program.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/stage.h"
 #include "tests/sim/world.h"
 
@@ -79,9 +80,11 @@ void actor_start(struct actor *a)
 		[ACTOR_STAGE_PRODUCER] = stage_produce,
 		[ACTOR_STAGE] = stage_work,
 		[ACTOR_SINK] = stage_sink,
+		[ACTOR_SCHEDULER] = schedule_produce,
+		[ACTOR_TICKER] = schedule_take,
 	};
 	static const char *const names[] = {"producer", "consumer", "server", "caller", "publisher",
-		"stage-producer", "stage", "sink"};
+		"stage-producer", "stage", "sink", "scheduler", "ticker"};
 	char name[32];
 
 	snprintf(name, sizeof(name), "%s-%u", names[a->kind], a->index);

@@ -26,6 +26,8 @@ enum actor_kind {
 	ACTOR_STAGE_PRODUCER,
 	ACTOR_STAGE,
 	ACTOR_SINK,
+	ACTOR_SCHEDULER,
+	ACTOR_TICKER,
 };
 
 struct actor {

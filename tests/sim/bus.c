@@ -6,6 +6,8 @@
 
 #include "flatbuf/wire.h"
 #include "tests/sim/bus_bind.h"
+#include "tests/sim/bus_far.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
 
@@ -435,7 +437,9 @@ static void round_of(void *arg, uint64_t at_ns);
 
 static void plan(uint64_t at_ns)
 {
-	at_ns = at_ns > bus.frozen_until_ns ? at_ns : bus.frozen_until_ns;
+	uint64_t runs_ns = earlier(bus.frozen_until_ns, bus.far_frozen_until_ns);
+
+	at_ns = at_ns > runs_ns ? at_ns : runs_ns;
 	if (at_ns <= world_now_ns())
 		at_ns = world_now_ns() + 1;
 	if (at_ns >= bus.round_ns)
@@ -444,9 +448,27 @@ static void plan(uint64_t at_ns)
 	world_at(at_ns, round_of, NULL, at_ns);
 }
 
+static uint64_t ns_of(uint64_t due_ms)
+{
+	return due_ms < UINT64_MAX / WORLD_MS ? due_ms * WORLD_MS : UINT64_MAX;
+}
+
+/* Does a round of the second worker; returns the time of its next one. */
+static uint64_t far_round(void)
+{
+	bool more;
+
+	if (!bus_far_runs())
+		return bus.far_frozen_until_ns;
+	bus_far_take_kept();
+	more = bus_queues_round_far();
+	return more ? world_now_ns() + SOON_NS
+		    : earlier(ns_of(bus_queues_far_due_ms()), world_now_ns() + 50 * WORLD_MS);
+}
+
 static void round_of(void *arg, uint64_t at_ns)
 {
-	uint64_t due_ns;
+	uint64_t due_ns, far_ns;
 	bool more;
 
 	(void)arg;
@@ -454,8 +476,9 @@ static void round_of(void *arg, uint64_t at_ns)
 		/* An earlier round is planned. */
 		return;
 	bus.round_ns = UINT64_MAX;
+	far_ns = far_round();
 	if (world_now_ns() < bus.frozen_until_ns) {
-		plan(bus.frozen_until_ns);
+		plan(earlier(bus.frozen_until_ns, far_ns));
 		return;
 	}
 	bus.rounds++;
@@ -464,8 +487,7 @@ static void round_of(void *arg, uint64_t at_ns)
 	bus.kick = 0;
 	more = bus_queues_round();
 	take_waiting();
-	due_ns = bus_queues_due_ms();
-	due_ns = due_ns < UINT64_MAX / WORLD_MS ? due_ns * WORLD_MS : UINT64_MAX;
+	due_ns = earlier(ns_of(bus_queues_due_ms()), far_ns);
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
 		if (bus.sessions[i].open)
 			due_ns = earlier(due_ns, turn(&bus.sessions[i]));
@@ -481,6 +503,7 @@ void bus_open(const struct bus_settings *s)
 {
 	bus = (struct bus){.round_ns = UINT64_MAX};
 	bus_bind_open();
+	bus_far_open();
 	bus_queues_open(s);
 	net_to_bus = receive;
 	bus_poke();
@@ -492,11 +515,12 @@ void bus_close(void)
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
 		if (bus.sessions[i].open)
 			end_session(&bus.sessions[i]);
+	bus_far_close();
 	bus_queues_close();
 }
 
-/* While the bus stands still, no client can be heard. */
-void bus_freeze(uint64_t until_ns)
+/* While the first worker stands still, no client can be heard. */
+void bus_freeze_near(uint64_t until_ns)
 {
 	uint64_t ns = until_ns - world_now_ns();
 
@@ -505,6 +529,20 @@ void bus_freeze(uint64_t until_ns)
 	for (unsigned i = 0; i < BUS_SESSIONS_MAX; i++)
 		bus.sessions[i].heard_ns += ns;
 	plan(until_ns);
+}
+
+void bus_freeze_far(uint64_t until_ns)
+{
+	world_trace("bus: its second worker stands still for %u ms",
+		(unsigned)((until_ns - world_now_ns()) / WORLD_MS));
+	bus.far_frozen_until_ns = until_ns;
+	plan(until_ns);
+}
+
+void bus_freeze(uint64_t until_ns)
+{
+	bus_freeze_near(until_ns);
+	bus_freeze_far(until_ns);
 }
 
 void bus_kill_control(uint64_t until_ns)

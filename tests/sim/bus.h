@@ -83,7 +83,8 @@ struct bus {
 	uint32_t generation;
 	uint64_t round_ns; /* time of the next round; UINT64_MAX: none is planned */
 	uint64_t rounds;
-	uint64_t frozen_until_ns;
+	uint64_t frozen_until_ns; /* the first worker's, which has the sessions */
+	uint64_t far_frozen_until_ns;
 	int64_t clock_ms;               /* steps of its clock of Unix time */
 	uint64_t control_dead_until_ns; /* requests get no answer */
 	uint64_t kick;                  /* session to be closed before it gets its acks, or 0 */
@@ -94,7 +95,10 @@ extern struct bus bus;
 
 void bus_open(const struct bus_settings *s);
 void bus_close(void);
+/* Lets both workers stand still, or one of them. */
 void bus_freeze(uint64_t until_ns);
+void bus_freeze_near(uint64_t until_ns);
+void bus_freeze_far(uint64_t until_ns);
 /* Kills control, and starts it anew then: requests meanwhile, and some answers before, are lost. */
 void bus_kill_control(uint64_t until_ns);
 /* Closes the session at `index`, counted from the first that is open. */
@@ -117,10 +121,12 @@ void bus_put(struct bus_session *s, const struct mr_message_plan *plan, uint32_t
 /* bus_queues.c */
 void bus_queues_open(const struct bus_settings *s);
 void bus_queues_close(void);
-/* Returns when the queues have work that cannot wait. */
+/* Return when the queues of a worker have work that cannot wait. */
 uint64_t bus_queues_due_ms(void);
-/* Lets the queues do what is due. */
+uint64_t bus_queues_far_due_ms(void);
+/* Let the queues of a worker do what is due. */
 void bus_tick(void);
+void bus_tick_far(void);
 
 /* Counts of the messages that made room, before a call and after it. */
 struct bus_left {
@@ -134,8 +140,12 @@ void bus_left_after(const struct bus_left *l, uint32_t number);
 
 /* Takes a message of a session's reliable flow. False: it must wait. */
 bool bus_take(struct bus_session *s, const struct mr_message_view *m);
-/* True: there is more to do at once. */
+/* Takes a message, or a request, that the second worker's ring has kept. */
+void bus_take_far(uint64_t session, const struct mr_message_view *m);
+/* Do a round of the first worker, and of the second if it runs. True: there is more to do at
+ * once. */
 bool bus_queues_round(void);
+bool bus_queues_round_far(void);
 /* Gives an operator's command; returns its code and stores the row of the answer in *row, if that
  * is not NULL. The row is valid until the next command. */
 int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *name,
@@ -143,6 +153,8 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 /* Gives the command Edit: sets the options named in `edits` to those of *values. */
 int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_table *row);
+/* Ends the schedules with that ticket, whoever made them. Returns a code. */
+int bus_unschedule(const char *name, uint64_t ticket);
 /* Names the place of a queue's dead letters; makes a queue. Return a code. */
 int bus_name_letters(const char *name, const char *to);
 int bus_make(const char *name, const struct mrf_queue_options *options);

@@ -11,8 +11,10 @@
 #include "flatbuf/wire.h"
 #include "tests/sim/bus.h"
 #include "tests/sim/bus_bind.h"
+#include "tests/sim/bus_far.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/model.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/stage.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
@@ -123,9 +125,12 @@ void bus_queues_open(const struct bus_settings *s)
 
 uint64_t bus_queues_due_ms(void)
 {
-	uint64_t due = mr_queues_due_ms(bus.queues), far = mr_queues_due_ms(bus.far);
+	return mr_queues_due_ms(bus.queues);
+}
 
-	return due < far ? due : far;
+uint64_t bus_queues_far_due_ms(void)
+{
+	return mr_queues_due_ms(bus.far);
 }
 
 /* All queues are empty: only clients are counted, each once, and once more those without an account
@@ -195,8 +200,14 @@ void bus_tick(void)
 	}
 	bus_left_before(&left);
 	mr_queues_tick(bus.queues, bus_now_ms());
-	mr_queues_tick(bus.far, bus_now_ms());
 	bus_left_after(&left, 0);
+	schedule_ticked(false);
+}
+
+void bus_tick_far(void)
+{
+	mr_queues_tick(bus.far, bus_now_ms());
+	schedule_ticked(true);
 }
 
 bool bus_queues_round(void)
@@ -207,19 +218,30 @@ bool bus_queues_round(void)
 	watch_all();
 	watch_depths();
 	more = mr_queues_run(bus.queues, bus_now_ms());
-	more |= mr_queues_run(bus.far, bus_now_ms());
 	watch_all();
 	return more;
+}
+
+bool bus_queues_round_far(void)
+{
+	bus_tick_far();
+	return mr_queues_run(bus.far, bus_now_ms());
+}
+
+/* True for a queue of the second worker. */
+static bool is_far(struct mrf_string name)
+{
+	static const char end[] = "-far";
+	size_t bytes = sizeof(end) - 1;
+
+	return name.bytes > bytes && memcmp(name.data + name.bytes - bytes, end, bytes) == 0;
 }
 
 /* Returns the worker of a queue, by its name or its number. */
 static struct mr_queues *home_of(const struct mrf_queue_command *v)
 {
-	static const char name[] = "stage-far";
-	bool far = v->verb == MRF_QUEUE_VERB_CANCEL
-			   ? mr_queue_worker(v->queue) == 1
-			   : v->name.bytes == sizeof(name) - 1 &&
-				     memcmp(v->name.data, name, sizeof(name) - 1) == 0;
+	bool far =
+		v->verb == MRF_QUEUE_VERB_CANCEL ? mr_queue_worker(v->queue) == 1 : is_far(v->name);
 
 	return far ? bus.far : bus.queues;
 }
@@ -270,6 +292,16 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 		.verb = verb, .kind = kind, .name = mrf_str(name), .count = count};
 
 	return row_of(ask(v, NULL), row);
+}
+
+int bus_unschedule(const char *name, uint64_t ticket)
+{
+	const struct mrf_queue_command v = {.verb = MRF_QUEUE_VERB_WITHDRAW,
+		.kind = MRF_QUEUE_KIND_QUEUE,
+		.name = mrf_str(name),
+		.ticket = ticket};
+
+	return mrf_queue_answer_code(ask(v, NULL));
 }
 
 int bus_name_letters(const char *name, const char *to)
@@ -386,6 +418,7 @@ static void open_queue(struct bus_session *s, uint32_t correlation,
 	}
 	model_named(v->name.data, v->name.bytes, mrf_queue_answer_queue(t));
 	stage_named(v->name, mrf_queue_answer_queue(t));
+	schedule_named(v->name, mrf_queue_answer_queue(t));
 	mrf_builder_init(&b, memory, sizeof(memory));
 	answer(s, correlation, &b, MRF_CLIENT_BODY_QUEUE_RESPONSE,
 		mrf_queue_response_write(&b,
@@ -442,10 +475,36 @@ static void withdraw(struct bus_session *s, uint32_t correlation, struct mrf_tab
 	};
 	int code;
 
-	bus_tick();
-	code = mrf_queue_answer_code(ask(v, NULL));
-	model_withdrawn((uint32_t)v.ticket, code);
+	if (schedule_is_one(v.name)) {
+		if (is_far(v.name))
+			bus_tick_far();
+		else
+			bus_tick();
+		code = mrf_queue_answer_code(ask(v, NULL));
+		schedule_withdrawn(v.name, s->id, v.ticket, code);
+	} else {
+		bus_tick();
+		code = mrf_queue_answer_code(ask(v, NULL));
+		model_withdrawn((uint32_t)v.ticket, code);
+	}
 	answer_result(s, correlation, code, "");
+}
+
+/* True if the request is for a queue of the second worker. */
+static bool is_for_far(struct mrf_table t)
+{
+	switch (mrf_client_message_body_type(t)) {
+	case MRF_CLIENT_BODY_QUEUE_REQUEST:
+		return is_far(mrf_queue_request_name(mrf_client_message_body(t)));
+	case MRF_CLIENT_BODY_CONSUME_REQUEST:
+		return is_far(mrf_consume_request_name(mrf_client_message_body(t)));
+	case MRF_CLIENT_BODY_CANCEL_REQUEST:
+		return is_far(mrf_cancel_request_queue(mrf_client_message_body(t)));
+	case MRF_CLIENT_BODY_UNSUBSCRIBE_REQUEST:
+		return mr_queue_worker(mrf_unsubscribe_request_queue(mrf_client_message_body(t))) ==
+		       1;
+	default: return false;
+	}
 }
 
 static void request(struct bus_session *s, const struct mr_message_view *m)
@@ -458,6 +517,10 @@ static void request(struct bus_session *s, const struct mr_message_view *m)
 	/* The first request may have been done, and its answer is lost. */
 	if (world_now_ns() < bus.control_dead_until_ns && world_chance(80)) {
 		cover(COVER_REQUEST_LOST);
+		return;
+	}
+	if (!bus_far_runs() && is_for_far(t)) {
+		bus_far_keep(s->id, m);
 		return;
 	}
 	switch (mrf_client_message_body_type(t)) {
@@ -599,49 +662,77 @@ static void settle(struct bus_session *s, const struct mr_message_view *m)
 	}
 }
 
-/* Messages to the queues of a pipeline. */
+/* Messages to the queues of a pipeline, and to those of schedules. */
 
-static void push_of_stage(struct bus_session *s, const struct mr_message_view *m)
+static void push_of_stage(uint64_t session, const struct mr_message_view *m)
 {
 	bool far = mr_queue_worker(m->header.target) == 1;
 	const struct mrf_worker_stats *n = far ? &bus.far_stats : &bus.stats;
 	uint64_t before = n->pushed, known = n->queue_duplicates;
 
-	mr_queues_push(far ? bus.far : bus.queues, s->id, m, bus_now_ms());
+	mr_queues_push(far ? bus.far : bus.queues, session, m, bus_now_ms());
 	stage_pushed(m, n->pushed != before);
 	if (n->queue_duplicates != known)
 		cover(COVER_STAGE_KNOWN);
 }
 
-static void settle_of_stage(struct bus_session *s, const struct mr_message_view *m)
+static void settle_one(uint64_t session, const struct mr_message_view *m)
 {
-	struct mr_queues *home = mr_queue_worker(m->header.target) == 1 ? bus.far : bus.queues;
+	bool far = mr_queue_worker(m->header.target) == 1;
+	const struct mrf_worker_stats *n = far ? &bus.far_stats : &bus.stats;
+	uint64_t acked = n->queue_acked;
+	struct mrf_settlement settlement;
 
+	memcpy(&settlement, m->payload, sizeof(settlement));
+	mr_queues_settle(far ? bus.far : bus.queues, session, m, bus_now_ms());
+	acked = n->queue_acked - acked;
+	if (schedule_has(m->header.target))
+		schedule_settled(acked);
+	else
+		stage_settled(session, &settlement, acked);
+}
+
+static void settle_elsewhere(uint64_t session, const struct mr_message_view *m)
+{
 	for (uint32_t at = 0; at + sizeof(struct mrf_settlement) <= m->payload_bytes;
 		at += (uint32_t)sizeof(struct mrf_settlement)) {
 		struct mr_message_view one = *m;
-		uint64_t acked = bus.stats.queue_acked;
-		struct mrf_settlement settlement;
 
-		memcpy(&settlement, m->payload + at, sizeof(settlement));
 		one.payload = m->payload + at;
-		one.payload_bytes = (uint32_t)sizeof(settlement);
-		mr_queues_settle(home, s->id, &one, bus_now_ms());
-		stage_settled(s->id, &settlement, bus.stats.queue_acked - acked);
+		one.payload_bytes = (uint32_t)sizeof(struct mrf_settlement);
+		settle_one(session, &one);
 	}
 }
 
-static bool take_of_stage(struct bus_session *s, const struct mr_message_view *m)
+/* False: it is for another queue. */
+static bool take_elsewhere(uint64_t session, const struct mr_message_view *m)
 {
-	bool push = m->header.kind == MRF_MESSAGE_KIND_PUSH;
+	uint32_t queue = m->header.target;
+	unsigned kind = m->header.kind;
 
-	if ((!push && m->header.kind != MRF_MESSAGE_KIND_SETTLE) || !stage_has(m->header.target))
+	if ((kind != MRF_MESSAGE_KIND_PUSH && kind != MRF_MESSAGE_KIND_PUSH_OPTIONS &&
+		    kind != MRF_MESSAGE_KIND_SETTLE) ||
+		(!stage_has(queue) && !schedule_has(queue)))
 		return false;
-	if (push)
-		push_of_stage(s, m);
+	if (mr_queue_worker(queue) == 1 && !bus_far_runs())
+		bus_far_keep(session, m);
+	else if (kind == MRF_MESSAGE_KIND_SETTLE)
+		settle_elsewhere(session, m);
+	else if (schedule_has(queue))
+		schedule_push(session, m);
 	else
-		settle_of_stage(s, m);
+		push_of_stage(session, m);
 	return true;
+}
+
+void bus_take_far(uint64_t session, const struct mr_message_view *m)
+{
+	struct bus_session *s = bus_session_of(session);
+
+	if (m->header.kind != MRF_MESSAGE_KIND_CONTROL)
+		(void)take_elsewhere(session, m);
+	else if (s != NULL)
+		request(s, m);
 }
 
 static void beat(struct bus_session *s)
@@ -654,7 +745,7 @@ static void beat(struct bus_session *s)
 
 bool bus_take(struct bus_session *s, const struct mr_message_view *m)
 {
-	if (take_of_stage(s, m))
+	if (take_elsewhere(s->id, m))
 		return true;
 	switch (m->header.kind) {
 	case MRF_MESSAGE_KIND_PUBLISH: return bus_publish(s, m);

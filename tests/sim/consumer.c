@@ -8,6 +8,7 @@
 #include "tests/sim/bus.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/program.h"
+#include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
 #define DRAIN_NS (8 * WORLD_S) /* nothing more arrives in this time */
@@ -239,10 +240,13 @@ static void consume(struct actor *a, struct mr_client *c, struct mr_consumer *k,
 	}
 }
 
+/* Goes on while the queue has messages: a dead letter that waits for room leaves later, and so do
+ * the messages of its key. */
 static void take_all(struct actor *a, struct mr_client *c)
 {
 	a->handed_ns = world_now_ns();
-	while (!actor_is_dead() && (!a->stop || world_now_ns() - a->handed_ns < DRAIN_NS))
+	while (!actor_is_dead() &&
+		(!a->stop || world_now_ns() - a->handed_ns < DRAIN_NS || !watch_is_empty(a->queue)))
 		mr_wait(c, 100);
 }
 

@@ -19,6 +19,14 @@ void cover_many(enum cover verb, uint64_t times)
 	counts[verb] += times;
 }
 
+bool cover_is_whole(void)
+{
+	for (unsigned i = 0; i < COVER_COUNT; i++)
+		if (counts[i] == 0)
+			return false;
+	return true;
+}
+
 void cover_print(void)
 {
 	for (unsigned i = 0; i < COVER_COUNT; i++)

@@ -7,6 +7,7 @@
 #ifndef MILLRACE_TESTS_SIM_COVER_H
 #define MILLRACE_TESTS_SIM_COVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define COVER_VERBS(X)                                                                             \
@@ -66,6 +67,7 @@
 	X(STAGE_KNOWN, "stage: output dropped as known")                                           \
 	X(FULL_DROPPED, "oldest message dropped")                                                  \
 	X(FULL_DEAD, "oldest message dead")                                                        \
+	X(FULL_NONE, "publish discarded: dead letters have no room")                               \
 	X(FULL_SHRINKS, "queue is above lowered limits")                                           \
 	X(EDIT, "edit")                                                                            \
 	X(CONTROL_KILLED, "control killed")                                                        \
@@ -73,7 +75,35 @@
 	X(ANSWER_LOST, "request done, and its answer lost with control")                           \
 	X(EDIT_POLICY, "edit to or from key-shared")                                               \
 	X(EDIT_IN_FLIGHT, "edit of in_flight_per_key")                                             \
-	X(EDIT_REFUSED, "edit refused")
+	X(EDIT_REFUSED, "edit refused")                                                            \
+	X(SCHEDULE_EVERY, "schedule by a period")                                                  \
+	X(SCHEDULE_CRON, "schedule by cron")                                                       \
+	X(SCHEDULE_REPLACED, "schedule replaced")                                                  \
+	X(UNSCHEDULE, "unschedule")                                                                \
+	X(UNSCHEDULE_NONE, "unschedule of none, or of another host's")                             \
+	X(SCHEDULE_FIRED, "schedule fires")                                                        \
+	X(SCHEDULE_CRON_FIRED, "schedule by cron fires, without a step of the clock")              \
+	X(SCHEDULE_STEPPED, "schedule by cron fires after a step of the clock")                    \
+	X(SCHEDULE_MADE_UP, "schedule makes up for several times by one copy")                     \
+	X(SCHEDULE_ANEW, "schedule begins anew: the clock stepped back by hours")                  \
+	X(SCHEDULE_SKIPPED, "copy left out: the queue is full")                                    \
+	X(SCHEDULE_HANDED, "copy handed out")                                                      \
+	X(CLOCK_FORWARD, "fault: clock steps forward")                                             \
+	X(CLOCK_BACK, "fault: clock steps back")                                                   \
+	X(CLOCK_SUSPEND, "fault: machine suspended, its clock of Unix time goes on")               \
+	X(FREEZE_MACHINE, "fault: machine stands still")                                           \
+	X(FREEZE_BUS, "fault: both workers stand still")                                           \
+	X(FREEZE_NEAR, "fault: first worker stands still alone")                                   \
+	X(FREEZE_FAR, "fault: second worker stands still alone")                                   \
+	X(FREEZE_PROCESS, "fault: program stands still")                                           \
+	X(FAR_KEPT, "message or request kept for a worker that stands still")                      \
+	X(KILL, "fault: program killed while it waits")                                            \
+	X(KILL_SENDING, "fault: program killed as it sends")                                       \
+	X(KILL_CONSUMER, "fault: consumer killed")                                                 \
+	X(KILL_FROZEN, "fault: program or control killed while a worker stands still")             \
+	X(KICK, "fault: session kicked")                                                           \
+	X(CUT, "fault: network cut")                                                               \
+	X(PAUSE, "queue paused or resumed")
 
 #define COVER_NAME(id, text) COVER_##id,
 enum cover { COVER_VERBS(COVER_NAME) COVER_COUNT };
@@ -81,6 +111,8 @@ enum cover { COVER_VERBS(COVER_NAME) COVER_COUNT };
 
 void cover(enum cover verb);
 void cover_many(enum cover verb, uint64_t times);
+/* True if each verb has happened. */
+bool cover_is_whole(void);
 /* Prints the count of each verb. */
 void cover_print(void);
 

@@ -128,10 +128,14 @@ static void edit_queue(unsigned i)
 	struct model_queue *q = &model_queues[i];
 	struct mrf_queue_options values = draw_values();
 	uint32_t edits = draw_edits(queue_options, MR_ARRAY_COUNT(queue_options));
-	bool may = may_edit(q, edits, &values);
+	bool may;
 	struct mrf_table row;
-	int error = bus_edit(MRF_QUEUE_KIND_QUEUE, q->name, edits, &values, &row);
+	int error;
 
+	if (watch_is_empty(i) && world_chance(50)) /* the policy may go to or from key-shared */
+		edits |= MRF_QUEUE_OPTION_POLICY;
+	may = may_edit(q, edits, &values);
+	error = bus_edit(MRF_QUEUE_KIND_QUEUE, q->name, edits, &values, &row);
 	if (error == -ENOENT)
 		return;
 	if (error == -EINVAL && !may) {
@@ -273,9 +277,9 @@ void edit_some(void)
 	bus_tick();
 	if (stage_is_on() && world_chance(20))
 		stage_edit();
-	if (r < 10)
+	if (r < 20)
 		name_letters(i);
-	else if (r < 13)
+	else if (r < 23)
 		name_loop(i);
 	else if (r < 75)
 		edit_queue(i);

@@ -35,10 +35,10 @@ static void timeout_edited(struct message *m, uint32_t ack_timeout_ms)
 static void message_edited(
 	struct message *m, uint32_t edits, const struct mrf_queue_options *values)
 {
-	if (!model_may_wait(m))
-		return;
 	if (edits & MRF_QUEUE_OPTION_WHEN_EXPIRED)
 		model_time_edited(m);
+	if (!model_may_wait(m))
+		return;
 	if (edits & MRF_QUEUE_OPTION_AGE_MAX)
 		age_edited(m);
 	if (edits & MRF_QUEUE_OPTION_ACK_TIMEOUT)

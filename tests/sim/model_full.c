@@ -90,11 +90,27 @@ static void one_left(unsigned queue, bool dead)
 	first->displaced = true;
 }
 
+/* Dead letters had no room, so the publish itself was discarded. */
+static void found_none(struct message *m)
+{
+	cover(COVER_FULL_NONE);
+	m->may_leave = true;
+	if (!model_queue_with(m)->exactly_once)
+		return;
+	world_trace("%s: %u found no room", model_queue_with(m)->name, (unsigned)(m - messages));
+	m->state = DISPLACED;
+}
+
 void model_left(unsigned queue, uint32_t number, uint64_t discarded, uint64_t dead)
 {
 	pushed = number;
 	if (discarded + dead > 0)
 		model_time_pass();
+	if (discarded > 0 && number != 0 &&
+		model_queues[queue].holds.when_full == MRF_QUEUE_FULL_DEAD_LETTER) {
+		found_none(&messages[number]);
+		discarded--;
+	}
 	for (uint64_t n = discarded + dead; n > 0; n--) {
 		cover(dead > 0 ? COVER_FULL_DEAD : COVER_FULL_DROPPED);
 		if (model_queues[queue].exactly_once)

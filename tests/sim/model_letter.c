@@ -61,6 +61,7 @@ bool model_letter_missing(const struct message *m)
 {
 	if (!(model_queue_with(m)->letters & (LETTERS_NONE | LETTERS_REFUSE | LETTERS_DROP)))
 		return false;
+	world_trace("the dead letter of %u is missing", (unsigned)(m - messages));
 	missing++;
 	return true;
 }

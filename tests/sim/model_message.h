@@ -61,7 +61,7 @@ struct message {
 	uint64_t session;
 	uint32_t subscription;
 	uint64_t sent_order;
-	uint64_t delivered_as; /* the same, and Progress does not change it */
+	uint64_t delivered_as; /* order too, but for Progress */
 	bool renewed;          /* its progress was reported */
 	uint32_t sends;
 	uint32_t handed;

@@ -172,6 +172,9 @@ void model_time_edited(struct message *m)
 {
 	if (model_time_over(m, bus_queues_ms(), 0))
 		m->ends_unsure = true;
+	/* Its dead letter may wait for room, and is discarded now. */
+	if (m->state == ENDED && model_letters_wait(m->queue))
+		m->ending = ENDING_UNSURE;
 }
 
 static bool ever(const struct message *m, enum mrf_queue_expired choice)

@@ -161,7 +161,7 @@ void net_send(int fd, const void *data, size_t bytes)
 {
 	const struct net_port *s = &net.sockets[fd - NET_FD_FIRST];
 
-	if (!process_killed(s->owner))
+	if (process_sends(s->owner))
 		fly(s->port, true, data, bytes);
 }
 

@@ -35,7 +35,8 @@ struct process {
 	uint64_t wait; /* number of its current wait; 0: none */
 	uint64_t waits;
 	uint64_t frozen_until_ns;
-	uint64_t limbo_ns; /* the clock of a killed process */
+	uint32_t sends_left; /* until it is killed; 0: it is not to be */
+	uint64_t limbo_ns;   /* the clock of a killed process */
 };
 
 struct process *process_now;
@@ -199,4 +200,17 @@ void process_kill(struct process *p)
 	p->killed = true;
 	p->limbo_ns = world_now_ns();
 	process_wake(p);
+}
+
+/* A process that sends runs now, and goes on in limbo. */
+bool process_sends(struct process *p)
+{
+	if (p->sends_left > 0 && --p->sends_left == 0)
+		process_kill(p);
+	return !p->killed;
+}
+
+void process_kill_at_send(struct process *p, uint32_t number)
+{
+	p->sends_left = number;
 }

@@ -35,5 +35,9 @@ uint64_t process_clock_ns(void);
 void process_wake(struct process *p);
 void process_freeze(struct process *p, uint64_t until_ns);
 void process_kill(struct process *p);
+/* Kills it at its send of that number from now, before it is done; 0: not any more. */
+void process_kill_at_send(struct process *p, uint32_t number);
+/* A send of the process; false: it is killed. */
+bool process_sends(struct process *p);
 
 #endif

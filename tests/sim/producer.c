@@ -8,6 +8,7 @@
 #include "tests/sim/bus.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/program.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/world.h"
 
 #define SETTLE_TRIES 200u
@@ -141,7 +142,8 @@ static void draw_delay(struct actor *a, uint32_t number)
 {
 	if (!model_queues[a->queue].delays || world_chance(70))
 		return;
-	if (world_chance(50))
+	/* Where the clock steps far back, a message for a time would wait as long. */
+	if (world_chance(50) || schedule_turns_back())
 		model_delay(number, 1 + world_draw(3000), 0);
 	else
 		model_delay(number, 0,

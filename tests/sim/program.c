@@ -12,6 +12,7 @@
 #include "tests/sim/cover.h"
 #include "tests/sim/edit.h"
 #include "tests/sim/net.h"
+#include "tests/sim/schedule.h"
 #include "tests/sim/stage.h"
 #include "tests/sim/stage_model.h"
 #include "tests/sim/watch.h"
@@ -30,6 +31,7 @@ static struct {
 	unsigned old_count;
 	bool playing;
 	uint64_t frozen_until_ns; /* nothing is frozen longer */
+	bool doomed;              /* a process is to be killed as it sends */
 	bool binds;               /* queues are bound and unbound */
 	uint32_t edits;           /* fewer than this many edits at a time */
 	struct net_settings net;
@@ -108,11 +110,11 @@ static void make_queue(unsigned i)
 /* Makes the queue that an operator may name for the dead letters of another. */
 static void make_letters(unsigned i)
 {
-	static const enum model_letters kinds[] = {LETTERS_REFUSE, LETTERS_DROP};
+	static const enum model_letters kinds[] = {LETTERS_WAIT, LETTERS_REFUSE, LETTERS_DROP};
 	unsigned kind = world_draw(MR_ARRAY_COUNT(kinds));
 	const struct mrf_queue_options options = {
-		.when_full = (uint8_t)(MRF_QUEUE_FULL_REFUSE + kind),
-		.messages_max = 3 + world_draw(world_chance(50) ? 20 : 1000),
+		.when_full = (uint8_t)(MRF_QUEUE_FULL_WAIT + kind),
+		.messages_max = 3 + world_draw(world_chance(75) ? 12 : 1000),
 	};
 	char name[16];
 
@@ -139,6 +141,15 @@ static void add_stages(void)
 	add(ACTOR_SINK, STAGE_FAR);
 }
 
+static void add_schedules(void)
+{
+	schedule_make();
+	for (uint32_t n = 1 + world_draw(2); n > 0; n--)
+		add(ACTOR_SCHEDULER, 0);
+	add(ACTOR_TICKER, 0);
+	add(ACTOR_TICKER, 1);
+}
+
 static void add_all(void)
 {
 	for (unsigned i = 0; i < model_queues_count; i++) {
@@ -152,6 +163,8 @@ static void add_all(void)
 		add(ACTOR_PUBLISHER, 0);
 	if (bus.store_is_large && world_chance(30))
 		add_stages();
+	if (world_chance(30))
+		add_schedules();
 	if (world_chance(60))
 		return;
 	for (uint32_t n = 1 + world_draw(3); n > 0; n--)
@@ -171,15 +184,52 @@ static void draw_network(struct net_settings *s)
 
 /* The operator's actions, and other events of the machine. */
 
+/* Starts another process in place of a killed one. */
 static void replace(struct actor *a)
 {
-	if (process_ended(a->process) || run.old_count == MR_ARRAY_COUNT(run.old))
-		return;
 	world_trace("%s is killed", process_name(a->process));
 	program_counts.killed++;
-	process_kill(a->process);
+	if (a->kind == ACTOR_CONSUMER || a->kind == ACTOR_STAGE || a->kind == ACTOR_SINK)
+		cover(COVER_KILL_CONSUMER);
+	if (world_now_ns() < bus.frozen_until_ns || world_now_ns() < bus.far_frozen_until_ns)
+		cover(COVER_KILL_FROZEN);
 	run.old[run.old_count++] = a->process;
 	actor_start(a);
+}
+
+/* Kills a program where it waits, or at one of its next sends. */
+static void kill_some(void)
+{
+	struct actor *a = &run.actors[world_draw(run.actors_count)];
+
+	if (process_ended(a->process) || run.old_count + ACTORS_MAX > MR_ARRAY_COUNT(run.old))
+		return;
+	if (world_chance(50)) {
+		process_kill_at_send(a->process, 1 + world_draw(20));
+		run.doomed = true;
+		return;
+	}
+	cover(COVER_KILL);
+	process_kill(a->process);
+	replace(a);
+}
+
+/* Replaces those that were killed as they sent. */
+static void replace_doomed(void)
+{
+	for (unsigned i = 0; i < run.actors_count && run.doomed; i++)
+		if (process_killed(run.actors[i].process)) {
+			cover(COVER_KILL_SENDING);
+			replace(&run.actors[i]);
+		}
+}
+
+static void spare_doomed(void)
+{
+	for (unsigned i = 0; i < run.actors_count; i++)
+		process_kill_at_send(run.actors[i].process, 0);
+	replace_doomed();
+	run.doomed = false;
 }
 
 static void pause_some(void)
@@ -191,6 +241,7 @@ static void pause_some(void)
 		return;
 	if (bus_command(pause ? MRF_QUEUE_VERB_PAUSE : MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE,
 		    q->name, 0, NULL) == 0) {
+		cover(COVER_PAUSE);
 		world_trace("%s is %s", q->name, pause ? "paused" : "resumed");
 		q->paused = pause;
 	}
@@ -211,16 +262,27 @@ static void look_at(unsigned i)
 static void freeze_some(void)
 {
 	uint64_t until_ns = world_now_ns() + (1 + world_draw(1500)) * WORLD_MS;
+	uint64_t short_ns = world_now_ns() + (1 + world_draw(300)) * WORLD_MS;
+	uint32_t r = world_draw(100);
 
 	program_counts.frozen++;
-	if (world_chance(20)) { /* The whole machine, like a laptop that is closed. */
+	if (r < 20) { /* The whole machine, as a container that is paused. */
 		until_ns += world_draw(20) * WORLD_S;
+		cover(COVER_FREEZE_MACHINE);
 		bus_freeze(until_ns);
 		for (unsigned i = 0; i < run.actors_count; i++)
 			process_freeze(run.actors[i].process, until_ns);
-	} else if (world_chance(25)) {
-		bus_freeze(world_now_ns() + (1 + world_draw(300)) * WORLD_MS);
+	} else if (r < 30) {
+		cover(COVER_FREEZE_BUS);
+		bus_freeze(short_ns);
+	} else if (r < 40) {
+		cover(COVER_FREEZE_NEAR);
+		bus_freeze_near(world_chance(70) ? short_ns : until_ns);
+	} else if (r < 55) {
+		cover(COVER_FREEZE_FAR);
+		bus_freeze_far(until_ns);
 	} else {
+		cover(COVER_FREEZE_PROCESS);
 		process_freeze(run.actors[world_draw(run.actors_count)].process, until_ns);
 	}
 	if (until_ns > run.frozen_until_ns)
@@ -230,15 +292,45 @@ static void freeze_some(void)
 /* The clock of Unix time is set forward or back. */
 static void step_clock(void)
 {
+	int64_t before_ms = bus.clock_ms;
+
 	model_clock_steps();
-	bus.clock_ms = (int64_t)world_draw(4000) - 2000;
-	world_trace("bus: its clock is %d ms ahead", (int)bus.clock_ms);
+	bus.clock_ms =
+		schedule_is_on() ? schedule_draw_clock_ms() : (int64_t)world_draw(4000) - 2000;
+	schedule_stepped();
+	cover(bus.clock_ms >= before_ms ? COVER_CLOCK_FORWARD : COVER_CLOCK_BACK);
+	world_trace("bus: its clock is %" PRId64 " ms ahead", bus.clock_ms);
+}
+
+/* All stand still, and their clocks too, but for that of Unix time. */
+static void suspend(void)
+{
+	model_clock_steps();
+	bus.clock_ms += world_draw(schedule_is_on() ? 7200000 : 2000);
+	schedule_stepped();
+	cover(COVER_CLOCK_SUSPEND);
+	world_trace(
+		"bus: its machine was suspended, its clock is %" PRId64 " ms ahead", bus.clock_ms);
 }
 
 static void kill_control(void)
 {
 	cover(COVER_CONTROL_KILLED);
+	if (world_now_ns() < bus.frozen_until_ns || world_now_ns() < bus.far_frozen_until_ns)
+		cover(COVER_KILL_FROZEN);
 	bus_kill_control(world_now_ns() + (20 + world_draw(1500)) * WORLD_MS);
+}
+
+static void kick_some(void)
+{
+	cover(COVER_KICK);
+	bus_kick(world_draw(8));
+}
+
+static void cut_some(void)
+{
+	cover(COVER_CUT);
+	net_cut(world_now_ns() + world_draw(1200) * WORLD_MS);
 }
 
 static void befall(void)
@@ -250,15 +342,17 @@ static void befall(void)
 	else if (r < 45)
 		freeze_some();
 	else if (r < 60)
-		replace(&run.actors[world_draw(run.actors_count)]);
+		kill_some();
 	else if (r < 70)
-		bus_kick(world_draw(8));
+		kick_some();
 	else if (r < 80)
-		net_cut(world_now_ns() + world_draw(1200) * WORLD_MS);
+		cut_some();
 	else if (r < 88)
 		draw_network(&run.net);
 	else if (r < 91)
 		step_clock();
+	else if (r < 92)
+		suspend();
 	else if (r < 94)
 		kill_control();
 	else
@@ -277,6 +371,8 @@ static void operate(struct process *p, void *arg)
 		befall();
 		if (run.binds && world_chance(40))
 			bus_bind_some();
+		if (schedule_is_on() && world_chance(30))
+			step_clock();
 		for (uint32_t n = world_draw(run.edits); n > 0; n--)
 			edit_some();
 	}
@@ -324,16 +420,31 @@ static void play(void)
 	run.playing = true;
 	operator= process_start("operator", operate, NULL);
 	while (world_now_ns() < until_ns && world_step())
-		continue;
+		replace_doomed();
+	spare_doomed();
 	run.playing = false;
 	while (!process_ended(operator) && world_step())
 		continue;
 	process_free(operator);
 }
 
-static bool is_of_stages(const struct actor *a)
+/* Goes on when the others are to end. */
+static bool goes_on(const struct actor *a)
 {
-	return a->kind == ACTOR_STAGE || a->kind == ACTOR_SINK;
+	return a->kind == ACTOR_STAGE || a->kind == ACTOR_SINK || a->kind == ACTOR_TICKER;
+}
+
+/* Ends all schedules; the tickers take the last copies. */
+static void end_schedules(void)
+{
+	uint64_t until_ns = world_now_ns() + END_NS;
+
+	while (world_now_ns() < run.frozen_until_ns && world_step())
+		continue;
+	schedule_end_all();
+	while (!schedule_is_empty())
+		if (!world_step() || world_now_ns() > until_ns)
+			world_fail("the tickers do not take all copies");
 }
 
 /* Lets the stages take all inputs, and the sinks all outputs. */
@@ -345,7 +456,7 @@ static void end_stages(void)
 		if (!world_step() || world_now_ns() > until_ns)
 			world_fail("the stages do not take all inputs, or the sinks all outputs");
 	for (unsigned i = 0; i < run.actors_count; i++)
-		if (is_of_stages(&run.actors[i]))
+		if (goes_on(&run.actors[i]))
 			run.actors[i].stop = true;
 }
 
@@ -357,6 +468,9 @@ static void settle(void)
 	run.net = (struct net_settings){.delay_us_min = 50, .delay_us_max = 60};
 	net_set(&run.net);
 	net_cut(0);
+	model_clock_steps();
+	bus.clock_ms = 0;
+	schedule_stepped();
 	bus.control_dead_until_ns = 0;
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		bus_command(
@@ -372,7 +486,7 @@ static void settle(void)
 		dead[i]->reads_dead = named[i]->reads_dead = named[i]->reads_named = true;
 	}
 	for (unsigned i = 0; i < run.actors_count; i++)
-		run.actors[i].stop = !is_of_stages(&run.actors[i]);
+		run.actors[i].stop = !goes_on(&run.actors[i]);
 	stage_calm(run.frozen_until_ns + 2 * WORLD_S);
 	for (unsigned i = 0; i < model_queues_count; i++) {
 		drains[i]->drains = true;
@@ -381,6 +495,8 @@ static void settle(void)
 	until_ended(ACTOR_PRODUCER, "settle");
 	until_ended(ACTOR_PUBLISHER, "settle");
 	until_ended(ACTOR_STAGE_PRODUCER, "settle");
+	until_ended(ACTOR_SCHEDULER, "settle");
+	end_schedules();
 	end_stages();
 	for (unsigned i = 0; i < model_queues_count; i++)
 		drains[i]->stop = dead[i]->stop = named[i]->stop = true;
@@ -465,6 +581,7 @@ static void check_pause(void)
 	q->paused = false;
 	bus_command(MRF_QUEUE_VERB_RESUME, MRF_QUEUE_KIND_QUEUE, q->name, 0, NULL);
 	producer->stop = true;
+	read_all(0, false, true);
 	until_all_ended("pause");
 }
 
@@ -502,6 +619,7 @@ static void open_run(uint64_t seed)
 	model_open();
 	watch_open();
 	stage_open();
+	schedule_open();
 	run.edits = world_chance(50) ? 1 : 2 + world_draw(4);
 	draw_network(&run.net);
 	net_open(&run.net);
@@ -544,6 +662,7 @@ uint64_t program_run(uint64_t seed)
 	recover();
 	model_finish();
 	stage_finish();
+	schedule_finish();
 	model_letters_finish(bus_letters_lost());
 	hash = world_hash();
 	close_run();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim: runs of the simulation, one seed after the other.
  *
- *   sim [--seeds FILE] [--alone N] [--first N] [--seconds N | --steps N]
+ *   sim [--seeds FILE] [--alone N] [--first N] [--seconds N | --steps N] [--cover N]
  *   sim --seed N [--trace | --hash]
  *
  *   --seconds N    ends after that much real time; default 10
@@ -10,6 +10,8 @@
  *   --first N      the seed of the first run; default: from the date, so that each day tries others
  *   --seeds FILE   first tries the seeds in the file, one a line: those that found a fault before
  *   --alone N      makes the next N runs also in processes of their own: they must go the same way
+ *   --cover N      goes on, up to N seconds, until each verb and fault has happened, and fails if
+ *                  one never has
  *   --hash         prints the hash of the run's trace alone
  */
 #include <getopt.h>
@@ -130,6 +132,7 @@ int main(int argc, char **argv)
 		{"first", required_argument, NULL, 'f'},
 		{"seeds", required_argument, NULL, 'F'},
 		{"alone", required_argument, NULL, 'a'},
+		{"cover", required_argument, NULL, 'c'},
 		{"hash", no_argument, NULL, 'h'},
 		{"trace", no_argument, NULL, 'v'},
 		{0},
@@ -137,6 +140,7 @@ int main(int argc, char **argv)
 	double start = real_seconds(), seconds = 10;
 	uint64_t most = 0, seed = 0, first = (uint64_t)time(NULL) / 86400 * 1000000;
 	bool hash_only = false;
+	double cover_seconds = 0;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -147,6 +151,7 @@ int main(int argc, char **argv)
 		case 'f': first = strtoull(optarg, NULL, 10); break;
 		case 'F': run_file(optarg); break;
 		case 'a': alone_left = strtoull(optarg, NULL, 10); break;
+		case 'c': cover_seconds = atof(optarg); break;
 		case 'h': hash_only = true; break;
 		case 'v': world_traced = true; break;
 		default: return 2;
@@ -161,6 +166,8 @@ int main(int argc, char **argv)
 	else
 		while (most != 0 ? world_steps() < most : real_seconds() - start < seconds)
 			(void)run(first++);
+	while (!cover_is_whole() && real_seconds() - start < cover_seconds)
+		(void)run(first++);
 	report(real_seconds() - start);
-	return 0;
+	return cover_seconds > 0 && !cover_is_whole();
 }

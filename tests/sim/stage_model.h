@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 #define STAGE_INPUTS  400u
-#define STAGE_OUTPUTS 3u  /* of one input at most */
+#define STAGE_OUTPUTS 3u  /* most of one input */
 #define STAGE_INPUT   99u /* place of an input in its body */
 
 enum stage_queue {
 	STAGE_IN,
 	STAGE_NEAR,
-	STAGE_FAR, /* of another worker */
+	STAGE_FAR, /* another worker's */
 	STAGE_QUEUES,
 };
 

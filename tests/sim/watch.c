@@ -2,6 +2,7 @@
 #include "tests/sim/watch.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "dataplane/queue/engine.h"
@@ -52,6 +53,18 @@ static struct mr_queue *queue_of(unsigned i)
 	const char *name = model_queues[i].name;
 
 	return mr_queue_by_name(bus.queues, MRF_QUEUE_KIND_QUEUE, name, (uint32_t)strlen(name));
+}
+
+bool watch_is_empty(unsigned queue)
+{
+	char name[16];
+	int bytes = snprintf(name, sizeof(name), "letters-%u", queue);
+	const struct mr_queue *q = queue_of(queue);
+	const struct mr_queue *letters =
+		mr_queue_by_name(bus.queues, MRF_QUEUE_KIND_QUEUE, name, (uint32_t)bytes);
+
+	return (q == NULL || mr_queue_depth(q) == 0) &&
+	       (letters == NULL || mr_queue_depth(letters) == 0);
 }
 
 /* The queue may keep its present messages, also beyond its limits. */

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 
 void watch_open(void);
+/* True if the queue, and the place that may be named for its dead letters, have no message. */
+bool watch_is_empty(unsigned queue);
 /* The limits of the model's queue were edited. */
 void watch_edited(unsigned queue);
 /* A message of the queue has grown by a line of the bus. */
