@@ -8,10 +8,12 @@
 #include "lib/base/log.h"
 
 #define ADDRESSES_MAX 16u
+#define QUEUES_MAX    64u
 
 static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 {
 	struct mrf_string addresses[ADDRESSES_MAX];
+	struct mrf_port_xdp xdp[QUEUES_MAX];
 	struct mrf_port_row row = {
 		.name = mrf_port_row_name(t),
 		.driver = mrf_port_row_driver(t),
@@ -22,12 +24,20 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.udp_port = mrf_port_row_udp_port(t),
 		.queues = mrf_port_row_queues(t),
 		.mtu = mrf_port_row_mtu(t),
+		.xdp_mode = mrf_port_row_xdp_mode(t),
+		.xdp_program = mrf_port_row_xdp_program(t),
+		.xdp = xdp,
+		.xdp_count = mrf_port_row_xdp_count(t),
 	};
 
 	if (row.addresses_count > ADDRESSES_MAX)
 		row.addresses_count = ADDRESSES_MAX;
 	for (uint32_t i = 0; i < row.addresses_count; i++)
 		addresses[i] = mrf_port_row_addresses_at(t, i);
+	if (row.xdp_count > QUEUES_MAX)
+		row.xdp_count = QUEUES_MAX;
+	for (uint32_t i = 0; i < row.xdp_count; i++)
+		xdp[i] = mrf_port_row_xdp_at(t, i);
 	return mrf_port_row_write(b, &row);
 }
 

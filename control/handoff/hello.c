@@ -159,7 +159,7 @@ static void ask(struct mr_hello *h, const struct hello *x)
 }
 
 /* Returns 0, or the error with which to refuse the client, and its text. */
-static int check(const struct mr_hello *h, const struct hello *x, const char **text)
+static int check(struct mr_hello *h, const struct hello *x, const char **text)
 {
 	struct mrf_string name = mrf_hello_request_name(x->request);
 
@@ -171,7 +171,7 @@ static int check(const struct mr_hello *h, const struct hello *x, const char **t
 		*text = "name: longer than 63 bytes, or with control bytes";
 		return -EINVAL;
 	}
-	if (!mr_access_network(h->config, &x->path)) {
+	if (!mr_access_network(h->config, &h->networks, mr_loop_now_ns(), &x->path)) {
 		*text = "hosts of this network may not open sessions (access.networks in the "
 			"configuration)";
 		return -EACCES;

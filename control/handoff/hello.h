@@ -16,6 +16,7 @@
 
 #include "lib/config/config.h"
 #include "control/link/link.h"
+#include "control/session/access.h"
 
 struct mr_handoff;
 
@@ -36,6 +37,7 @@ struct mr_hello {
 	struct mr_handoff *handoff;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
+	struct mr_access_networks networks;
 	uint64_t seed; /* makes places unpredictable */
 	struct mr_hello_question questions[MR_HELLO_QUESTIONS_MAX];
 };

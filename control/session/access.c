@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/config/interface.h"
+
 /* Linux 6.5; older headers lack it. */
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -14,6 +16,7 @@
 
 /* NGROUPS_MAX: the kernel's limit of a process's groups. */
 #define GROUPS_MAX 65536u
+#define READ_NS    1000000000ull
 
 int mr_access_peer(int socket_fd, struct ucred *out)
 {
@@ -86,7 +89,27 @@ static bool in_network(const struct mr_config_network *n, const uint8_t address[
 	       (rest == 0 || (n->address[whole] ^ address[whole]) >> (8 - rest) == 0);
 }
 
-bool mr_access_network(const struct mr_config *c, const struct mrf_network_path *path)
+/* Returns the networks of a port: its configured addresses, or those of its interface. */
+static const struct mr_config_network *networks_of(const struct mr_config_port *p,
+	struct mr_access_networks *of_ports, uint32_t port, uint64_t now_ns, uint32_t *count)
+{
+	struct mr_config_network *networks = of_ports->ports[port].networks;
+	uint64_t *read_ns = &of_ports->ports[port].read_ns;
+
+	*count = p->addresses_count;
+	if (*count > 0)
+		return p->addresses;
+	if (*read_ns == 0 || now_ns - *read_ns >= READ_NS) {
+		of_ports->ports[port].count =
+			mr_interface_networks(p->device, networks, MR_CONFIG_PORT_ADDRESSES_MAX);
+		*read_ns = now_ns;
+	}
+	*count = of_ports->ports[port].count;
+	return networks;
+}
+
+bool mr_access_network(const struct mr_config *c, struct mr_access_networks *of_ports,
+	uint64_t now_ns, const struct mrf_network_path *path)
 {
 	const struct mr_config_network *networks = c->access.networks;
 	uint32_t count = c->access.networks_count;
@@ -94,10 +117,9 @@ bool mr_access_network(const struct mr_config *c, const struct mrf_network_path 
 
 	memcpy(peer, &path->peer_0, 8);
 	memcpy(peer + 8, &path->peer_1, 8);
-	if (count == 0 && path->port < c->ports.open_count) {
-		networks = c->ports.open[path->port].addresses;
-		count = c->ports.open[path->port].addresses_count;
-	}
+	if (count == 0 && path->port < c->ports.open_count)
+		networks = networks_of(
+			&c->ports.open[path->port], of_ports, path->port, now_ns, &count);
 	for (uint32_t i = 0; i < count; i++) {
 		if (in_network(&networks[i], peer))
 			return true;

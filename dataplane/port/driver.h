@@ -32,6 +32,10 @@ struct mr_port_driver {
 	bool (*link_up)(const struct mr_port *p);
 	/* Tries to bring up a link that is down and that no worker uses. May be NULL. */
 	void (*revive)(struct mr_port *p);
+	/* Called once a second. May be NULL. */
+	void (*looked)(struct mr_port *p);
+	/* Called before the devices are closed. May be NULL. */
+	void (*closing)(struct mr_port *p);
 	/* Removes what the driver leaves behind. Called after the devices are closed, also if
 	 * opening failed. May be NULL. */
 	void (*closed)(struct mr_port *p);

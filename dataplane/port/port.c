@@ -182,13 +182,12 @@ static void describe(struct mr_port *p, const struct mr_config_port *config)
 	}
 }
 
-int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const char *run_dir,
-	uint16_t index, unsigned workers)
+int mr_port_open(
+	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers)
 {
 	int error;
 
 	p->index = index;
-	p->run_dir = run_dir;
 	p->queues_count = (uint16_t)workers;
 	describe(p, config);
 	error = p->driver->prepare(p, workers);
@@ -213,6 +212,8 @@ int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const c
 void mr_port_close(struct mr_port *p)
 {
 	atomic_store_explicit(&p->link_up, false, memory_order_release); /* [port.link] */
+	if (p->driver->closing != NULL)
+		p->driver->closing(p);
 	for (unsigned i = p->devices_count; i > 0 && !p->driver->closed_by_exit; i--)
 		close_device(p, i - 1);
 	if (p->driver->closed != NULL)
@@ -303,5 +304,7 @@ void mr_port_look(struct mr_port *p, bool unused)
 		report_link(p, up);
 	set_link(p, up);
 	report_removed(p);
+	if (p->driver->looked != NULL)
+		p->driver->looked(p);
 	update_counters(p);
 }

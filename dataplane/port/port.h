@@ -24,15 +24,18 @@
 #include "lib/config/config.h"
 #include "lib/base/compiler.h"
 #include "dataplane/port/packet_pool.h"
+#include "flatbuf/link.h"
 #include "flatbuf/stats.h"
 
 struct rte_mempool;
 struct mr_port_driver;
+struct mr_steer;
 
 #define MR_PORTS_MAX          8
 #define MR_PORT_ADDRESSES_MAX 8
 #define MR_PORT_NAME_BYTES    32
 #define MR_PORT_WORKERS_MAX   32
+#define MR_PORT_XDP_MAX       64 /* receive queues whose packets are counted */
 #define MR_ETHER_BYTES        6
 
 /* IPv6, or IPv4 mapped into it: ::ffff:a.b.c.d. */
@@ -81,15 +84,16 @@ struct mr_port {
 	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
 	struct mr_packet_pool buffers;
-	uint32_t rx_entries;  /* each queue's receive ring */
-	unsigned ifindex;     /* the kernel's interface, or 0 */
-	uint32_t xdp_program; /* id of the program attached for the port, or 0 */
-	const char *run_dir;  /* where program.h keeps its notes for the next run */
+	uint32_t rx_entries;    /* each queue's receive ring */
+	unsigned ifindex;       /* the kernel's interface, or 0 */
+	struct mr_steer *steer; /* the XDP program attached for the port, or NULL */
+	bool xdp_native;        /* the program runs in the interface's driver */
+	uint32_t rx_queues;     /* the interface's */
 };
 
 /* Opens the devices, the pool and one queue pair for each worker, and starts them. */
-int mr_port_open(struct mr_port *p, const struct mr_config_port *config, const char *run_dir,
-	uint16_t index, unsigned workers);
+int mr_port_open(
+	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers);
 /* Closes the port after the workers have stopped. Removes the XDP program, the socket file and the
  * interface that it made. */
 void mr_port_close(struct mr_port *p);
@@ -97,6 +101,12 @@ void mr_port_close(struct mr_port *p);
  * about once a second. `unused`: a grace period has passed since the link went down, so no
  * worker uses the port. */
 void mr_port_look(struct mr_port *p, bool unused);
+
+/* Reads what the XDP program has counted for each receive queue of the interface; makes system
+ * calls. Returns the number of queues, 0 for ports without the program. */
+uint32_t mr_port_xdp(const struct mr_port *p, struct mrf_port_xdp out[static MR_PORT_XDP_MAX]);
+/* Returns the id of the XDP program, or 0. */
+uint32_t mr_port_xdp_program(const struct mr_port *p);
 
 /* Returns the index of the port's address that equals `a`, or -1. */
 static inline int mr_port_find_address(const struct mr_port *p, const struct mr_address *a)

@@ -38,8 +38,7 @@ int mr_writer_ports_open(struct mr_writer *wr)
 		int error;
 
 		point_to_stats(wr, p, i);
-		error = mr_port_open(p, &wr->config->ports.open[i], wr->config->run_dir,
-			(uint16_t)i, wr->workers_count);
+		error = mr_port_open(p, &wr->config->ports.open[i], (uint16_t)i, wr->workers_count);
 		if (error != 0)
 			return error;
 		wr->ports_count++;
@@ -88,10 +87,19 @@ static void mac_text(const struct mr_port *p, char *out, size_t bytes)
 	snprintf(out, bytes, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
+static void address_text(const struct mr_port_address *a, char *out, size_t bytes)
+{
+	struct mr_config_network n = {.prefix_bits = a->prefix_bits};
+
+	memcpy(n.address, &a->address, sizeof(n.address));
+	mr_config_network_text(&n, out, bytes);
+}
+
 static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 {
 	char texts[MR_PORT_ADDRESSES_MAX][MR_CONFIG_NETWORK_TEXT_BYTES], mac[MAC_BYTES];
 	struct mrf_string addresses[MR_PORT_ADDRESSES_MAX];
+	struct mrf_port_xdp xdp[MR_PORT_XDP_MAX];
 	struct mrf_port_row row = {
 		.name = mrf_str(p->name),
 		.driver = mrf_str(mr_config_driver_name(p->config->driver)),
@@ -101,20 +109,25 @@ static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 		.udp_port = p->udp_port,
 		.queues = p->queues_count,
 		.mtu = p->mtu,
+		.xdp_program = mr_port_xdp_program(p),
+		.xdp = xdp,
 	};
 
 	for (uint32_t i = 0; i < p->addresses_count; i++) {
-		mr_config_network_text(&p->config->addresses[i], texts[i], sizeof(texts[i]));
+		address_text(&p->addresses[i], texts[i], sizeof(texts[i]));
 		addresses[i] = mrf_str(texts[i]);
 	}
 	mac_text(p, mac, sizeof(mac));
 	row.mac = mrf_str(mac);
+	row.xdp_count = mr_port_xdp(p, xdp);
+	if (row.xdp_program != 0)
+		row.xdp_mode = mrf_str(p->xdp_native ? "native" : "generic");
 	return mrf_port_row_write(b, &row);
 }
 
 void mr_writer_ports_list(struct mr_writer *wr, uint64_t id)
 {
-	static uint64_t memory[MR_PORTS_MAX * 1024 / sizeof(uint64_t)];
+	static uint64_t memory[MR_WRITER_LINK_BYTES_MAX / sizeof(uint64_t)];
 	uint32_t rows[MR_PORTS_MAX];
 	struct mrf_link_ports v = {.rows = rows, .rows_count = wr->ports_count};
 	struct mrf_builder b;

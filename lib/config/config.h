@@ -45,7 +45,7 @@ struct mr_config_port {
 	char name[32];    /* default: driver and number, "af_xdp0" */
 	char device[108]; /* af_xdp, tap: interface; memif: path of the socket */
 	struct mr_config_network addresses[MR_CONFIG_PORT_ADDRESSES_MAX];
-	uint32_t addresses_count; /* at least 1 */
+	uint32_t addresses_count; /* af_xdp: 0 for those of the interface */
 	uint16_t udp_port;        /* default 7400 */
 	uint16_t mtu;             /* 0: the device's own */
 	uint8_t mac[6];           /* all 0: the device's own, or a generated one */

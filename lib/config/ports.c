@@ -239,7 +239,8 @@ static int check_port(const struct mr_config_port *p, const char *text, struct m
 	if (p->device[0] == '\0')
 		return expect(f, p->driver == MR_CONFIG_DRIVER_MEMIF ? "also socket=PATH"
 								     : "also interface=NAME");
-	if (p->addresses_count == 0)
+	/* On an interface of the kernel the port may have the kernel's addresses. */
+	if (p->addresses_count == 0 && p->driver != MR_CONFIG_DRIVER_AF_XDP)
 		return expect(f, "also address=ADDRESS/PREFIX, once or more");
 	return 0;
 }

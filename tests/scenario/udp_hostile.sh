@@ -37,11 +37,22 @@ counts() {
 	wait_for "$2 has the packets of kind $1" all_counted "$2" "$before" 50
 }
 
+# counts_xdp KIND COUNTER: the same for packets that the XDP program leaves to the kernel.
+xdp_counter() { "$millrace" ports --json | jq ".[0].$1"; }
+all_xdp_counted() { [ $(($(xdp_counter "$1") - $2)) -ge 50 ]; }
+counts_xdp() {
+	local before
+
+	before=$(xdp_counter "$2")
+	hostile "$1" 50
+	wait_for "$2 has the packets of kind $1" all_xdp_counted "$2" "$before"
+}
+
 say "each kind of damage has its counter"
-counts not_ip drop_not_ip
+counts_xdp not_ip xdp_not_ip
 counts bad_ip_checksum drop_bad_ip
 counts bad_ip_length drop_bad_ip
-counts truncated_ip drop_bad_ip
+counts_xdp truncated_ip xdp_malformed
 counts options drop_ip_options
 counts fragments drop_ip_options
 counts not_ours drop_not_ours

@@ -46,6 +46,8 @@ static void expect_address(uint32_t i, const char *wanted)
 static void shortest_text_gets_the_defaults(void **state)
 {
 	(void)state;
+	parse("af_xdp,interface=mr0");
+	assert_int_equal(port.addresses_count, 0);
 	parse("af_xdp,interface=mr0,address=10.77.0.1/24");
 	assert_int_equal(port.driver, MR_CONFIG_DRIVER_AF_XDP);
 	assert_string_equal(port.name, "af_xdp3");

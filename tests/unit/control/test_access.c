@@ -12,6 +12,7 @@
 #include "control/session/access.h"
 
 static struct mr_config config;
+static struct mr_access_networks networks;
 
 static int set_up(void **state)
 {
@@ -36,7 +37,7 @@ static bool allowed(const char *peer, uint16_t port)
 
 	assert_int_equal(mr_config_network_parse(peer, &n), 0);
 	memcpy(&path.peer_0, n.address, sizeof(n.address));
-	return mr_access_network(&config, &path);
+	return mr_access_network(&config, &networks, 1, &path);
 }
 
 static void name(uint32_t index, const char *network)
