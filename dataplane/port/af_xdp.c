@@ -115,15 +115,19 @@ static void make_settings(const struct mr_port *p, struct mr_xdp_settings *out)
 
 /* ---- opening */
 
-static int check_queues(const struct mr_port *p, const struct mr_interface *i, unsigned workers)
+/* Each queue needs a worker: packets of others would go to the kernel, and sessions whose flow
+ * falls there would never open. Workers without a queue are fine. */
+static int check_queues(struct mr_port *p, const struct mr_interface *i, unsigned workers)
 {
-	if (i->rx_queues == workers && i->tx_queues >= workers)
+	p->queues_count = (uint16_t)i->rx_queues;
+	if (i->rx_queues <= workers && i->tx_queues >= i->rx_queues)
 		return 0;
 	mr_log(MR_LOG_ERROR,
-		i->combined ? "the interface needs one queue for each worker: ethtool -L IFACE "
-			      "combined WORKERS, or change workers.count"
-			    : "the interface needs one queue for each worker: ethtool -L IFACE "
-			      "rx WORKERS tx WORKERS, or change workers.count",
+		i->combined ? "the interface has more queues than there are workers: ethtool -L "
+			      "IFACE combined WORKERS, or change workers.count"
+			    : "the interface has more receive queues than workers or transmit "
+			      "queues: ethtool -L IFACE rx WORKERS tx WORKERS, or change "
+			      "workers.count",
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device),
 		MR_LOG_U64("rx_queues", i->rx_queues), MR_LOG_U64("tx_queues", i->tx_queues),
 		MR_LOG_U64("workers", workers));
@@ -302,7 +306,7 @@ const struct mr_port_driver mr_port_af_xdp = {
 	.needs = "AF_XDP needs the capabilities CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, an "
 		 "interface that takes XDP programs, and memory that may be locked; "
 		 "log.level=debug shows more",
-	.device_per_worker = true,
+	.device_per_queue = true,
 	.held_buffers = 4, /* receive, fill, transmit and completion ring */
 	.prepare = prepare,
 	.arguments = arguments,

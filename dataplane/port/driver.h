@@ -14,17 +14,18 @@
 #define MR_PORT_ARGUMENTS_BYTES 512
 
 struct mr_port_driver {
-	const char *vdev;       /* DPDK's name of the driver */
-	bool device_per_worker; /* false: one device with a queue pair for each worker */
-	const char *needs;      /* next step when DPDK refuses the device */
-	uint32_t held_buffers;  /* buffers that the driver keeps for each entry of a ring */
+	const char *vdev;      /* DPDK's name of the driver */
+	bool device_per_queue; /* false: one device with all queue pairs */
+	const char *needs;     /* next step when DPDK refuses the device */
+	uint32_t held_buffers; /* buffers that the driver keeps for each entry of a ring */
 	/* A DPDK thread uses the devices until the process ends; closing them before has crashed
 	 * it. So the devices and their buffers stay open until the process ends. */
 	bool closed_by_exit;
-	/* Checks that the device can be opened; fills mac, mtu and ifindex. */
+	/* Checks that the device can be opened; fills mac, mtu and ifindex, and lowers queues_count
+	 * from one for each worker to what the device has. */
 	int (*prepare)(struct mr_port *p, unsigned workers);
-	/* Writes the DPDK arguments of a worker's device. */
-	void (*arguments)(const struct mr_port *p, unsigned worker, char *out, size_t bytes);
+	/* Writes the DPDK arguments of a device. */
+	void (*arguments)(const struct mr_port *p, unsigned device, char *out, size_t bytes);
 	/* Starts a device that is not started. -EAGAIN: its peer is not there yet. */
 	int (*start)(struct mr_port *p, unsigned device);
 	/* Called when all devices are open. May be NULL. */

@@ -134,7 +134,7 @@ static void closed(struct mr_port *p)
 const struct mr_port_driver mr_port_memif = {
 	.vdev = "net_memif",
 	.needs = "choose another path with socket=, or another id=, in ports.open",
-	.device_per_worker = true,
+	.device_per_queue = true,
 	.held_buffers = 2,
 	.closed_by_exit = true,
 	.prepare = prepare,

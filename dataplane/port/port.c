@@ -125,14 +125,14 @@ static void close_device(struct mr_port *p, unsigned device)
 	(void)rte_eal_hotplug_remove("vdev", name);
 }
 
-static int open_devices(struct mr_port *p, unsigned workers)
+static int open_devices(struct mr_port *p, unsigned queues)
 {
-	bool many = p->driver->device_per_worker;
+	bool many = p->driver->device_per_queue;
 	int error = 0;
 
-	for (unsigned i = 0; error == 0 && i < (many ? workers : 1); i++)
-		error = open_device(p, i, (uint16_t)(many ? 1 : workers));
-	for (unsigned i = 0; error == 0 && i < workers; i++)
+	for (unsigned i = 0; error == 0 && i < (many ? queues : 1); i++)
+		error = open_device(p, i, (uint16_t)(many ? 1 : queues));
+	for (unsigned i = 0; error == 0 && i < queues; i++)
 		p->queues[i] = (struct mr_port_queue){
 			.device = p->devices[many ? i : 0].id,
 			.queue = (uint16_t)(many ? 0 : i),
@@ -148,12 +148,12 @@ static void set_link(struct mr_port *p, bool up)
 	atomic_store_explicit(&p->link_up, up, memory_order_release); /* [port.link] */
 }
 
-static int open_pool(struct mr_port *p, unsigned workers)
+static int open_pool(struct mr_port *p, unsigned queues)
 {
 	uint32_t room = RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + ETHER_BYTES + p->mtu;
 	uint32_t least = RTE_PKTMBUF_HEADROOM + DATA_BYTES_MIN;
 	uint32_t count =
-		workers * (p->driver->held_buffers * p->config->queue_entries + WORKER_BUFFERS);
+		queues * (p->driver->held_buffers * p->config->queue_entries + WORKER_BUFFERS);
 	char name[RTE_MEMPOOL_NAMESIZE];
 	int error;
 
@@ -192,9 +192,9 @@ int mr_port_open(
 	describe(p, config);
 	error = p->driver->prepare(p, workers);
 	if (error == 0)
-		error = open_pool(p, workers);
+		error = open_pool(p, p->queues_count);
 	if (error == 0)
-		error = open_devices(p, workers);
+		error = open_devices(p, p->queues_count);
 	if (error == 0 && p->driver->opened != NULL)
 		p->driver->opened(p);
 	if (error != 0) {
@@ -204,7 +204,7 @@ int mr_port_open(
 	set_link(p, p->driver->link_up(p));
 	mr_gauge(p->state->mtu, p->mtu);
 	mr_log(MR_LOG_INFO, "port is open", MR_LOG_STR("port", p->name),
-		MR_LOG_STR("device", config->device), MR_LOG_U64("queues", workers),
+		MR_LOG_STR("device", config->device), MR_LOG_U64("queues", p->queues_count),
 		MR_LOG_U64("mtu", p->mtu));
 	return 0;
 }

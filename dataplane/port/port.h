@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port: a network port that the workers poll: an AF_XDP interface, a memif or a tap.
  *
- * A port has one queue pair for each worker. DPDK offers it as one device or as several (AF_XDP on
- * veth: one for each queue). A worker finds its device and queue in `queues`.
+ * A port has one queue pair for each worker, or fewer: then the last workers have none, and serve
+ * channels and the mesh alone. DPDK offers it as one device or as several (AF_XDP on veth: one for
+ * each queue). A worker finds its device and queue in `queues`.
  *
  * Owns      The table writer opens and closes ports; workers use them while they run. Each port has
  *           its own pool of buffers, in one mapping.
@@ -65,7 +66,7 @@ struct mr_port {
 	bool computes_udp;
 	uint8_t mac[MR_ETHER_BYTES];
 	uint16_t addresses_count;
-	uint16_t queues_count; /* == workers */
+	uint16_t queues_count; /* at most one for each worker */
 	struct mr_port_address addresses[MR_PORT_ADDRESSES_MAX];
 	struct mr_port_queue queues[MR_PORT_WORKERS_MAX];
 	struct rte_mempool *pool;
@@ -91,7 +92,8 @@ struct mr_port {
 	uint32_t rx_queues;     /* the interface's */
 };
 
-/* Opens the devices, the pool and one queue pair for each worker, and starts them. */
+/* Opens the devices, the pool and a queue pair for each worker, as far as the device has them, and
+ * starts them. */
 int mr_port_open(
 	struct mr_port *p, const struct mr_config_port *config, uint16_t index, unsigned workers);
 /* Closes the port after the workers have stopped. Removes the XDP program, the socket file and the

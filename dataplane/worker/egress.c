@@ -278,8 +278,7 @@ static void flush_port(struct mr_worker *w, struct mr_worker_port *wp)
 
 	for (uint32_t i = 0; i < wp->tx_count; i++)
 		bytes += wp->tx[i]->pkt_len;
-	if (mr_likely(atomic_load_explicit(
-		    &wp->port->link_up, memory_order_acquire))) /* [port.link] */
+	if (mr_likely(atomic_load_explicit(wp->link_up, memory_order_acquire))) /* [port.link] */
 		for (uint32_t tries = 0; sent < wp->tx_count && tries < TX_TRIES; tries++)
 			sent += rte_eth_tx_burst(wp->device, wp->queue, &wp->tx[sent],
 				(uint16_t)(wp->tx_count - sent));

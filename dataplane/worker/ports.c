@@ -250,7 +250,7 @@ static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 		wp->rx_count = 0;
 		return count;
 	}
-	if (mr_unlikely(!atomic_load_explicit(&wp->port->link_up, memory_order_acquire)))
+	if (mr_unlikely(!atomic_load_explicit(wp->link_up, memory_order_acquire)))
 		return 0; /* [port.link] */
 	count = rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
 	for (uint32_t i = 0; i < count; i++)
@@ -352,14 +352,17 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 {
 	uint32_t largest = RTE_PKTMBUF_HEADROOM + 8 + RTE_ETHER_HDR_LEN + p->mtu;
 	struct mr_worker_port *wp = &w->ports[w->ports_count];
+	static const _Atomic bool never;
+	bool has_queue = w->index < p->queues_count;
 
 	if (w->ports_count == MR_PORTS_MAX || p->index != w->ports_count ||
-		w->index >= p->queues_count || rte_pktmbuf_data_room_size(p->pool) < largest)
+		rte_pktmbuf_data_room_size(p->pool) < largest)
 		return -EINVAL;
 	wp->port = p;
 	wp->stats = p->stats[w->index];
-	wp->device = p->queues[w->index].device;
-	wp->queue = p->queues[w->index].queue;
+	wp->link_up = has_queue ? &p->link_up : &never;
+	wp->device = has_queue ? p->queues[w->index].device : 0;
+	wp->queue = has_queue ? p->queues[w->index].queue : 0;
 	wp->rx_entries = p->rx_entries;
 	w->ports_count++;
 	return 0;

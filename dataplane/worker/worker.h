@@ -133,6 +133,9 @@ struct mr_worker_port {
 	/* read-only while the worker runs */
 	struct mr_port *port;
 	struct mrf_port_stats *stats;
+	/* The port's. A worker without a queue of the port has one that is never true, so it never
+	 * calls the driver. [port.link] */
+	const _Atomic bool *link_up;
 	uint16_t device; /* DPDK's port id */
 	uint16_t queue;
 	uint32_t rx_entries; /* entries of the receive ring */

@@ -39,7 +39,7 @@ say "refusals have a reason"
 expect_status 1 "$millrace" up --run-dir "$run" --port af_xdp,interface=mr$$x,address=10.0.0.1/24
 expect_match refusal "$errors" 'no such interface'
 expect_status 1 "$millrace" up --run-dir "$run" --workers 1 --port "$af_xdp"
-expect_match refusal "$errors" 'one queue for each worker.*rx_queues=2 tx_queues=2 workers=1'
+expect_match refusal "$errors" 'more receive queues than workers.*rx_queues=2 tx_queues=2 workers=1'
 expect_status 1 "$millrace" up --run-dir "$run" --workers 2 --port "$af_xdp,mtu=9000"
 expect_match refusal "$errors" 'mtu is above'
 expect_status 1 "$millrace" up --run-dir "$run" --port "tap,interface=$net_port,address=10.0.0.1/24"
