@@ -78,7 +78,7 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request v = *request;
-	uint8_t memory[1024];
+	uint8_t memory[1536];
 	struct mrf_builder b;
 	const void *data;
 	size_t bytes;

@@ -69,19 +69,55 @@ static int fail_value(const struct mr_cli *cli, const struct mr_queue_option *k,
 	return mr_cli_fail(cli, MR_EXIT_USAGE, what, "no such value", expected);
 }
 
-/* "dead_letter=NAME": the only option that is a text. The bus checks it. */
-static int parse_dead_letter(const struct mr_cli *cli, const char *word, struct mr_cli_edit *out)
-{
-	const char *name = strchr(word, '=');
+/* Options that are texts. The bus checks them. */
+static const struct text_option {
+	const char *name;
+	uint32_t option;
+	size_t offset; /* in struct mr_cli_edit */
+	bool queue_only;
+	bool may_be_empty;
+	const char *hint;
+} text_options[] = {
+	{DEAD_LETTER, MRF_QUEUE_OPTION_DEAD_LETTER, offsetof(struct mr_cli_edit, dead_letter),
+		.queue_only = true, .hint = "write dead_letter=QUEUE, none or default"},
+	{"owner", MRF_QUEUE_OPTION_OWNER, offsetof(struct mr_cli_edit, owner), .may_be_empty = true,
+		.hint = "write owner=TEXT; without TEXT there is none"},
+	{"description", MRF_QUEUE_OPTION_DESCRIPTION, offsetof(struct mr_cli_edit, description),
+		.may_be_empty = true, .hint = "write description=TEXT; without TEXT there is none"},
+};
 
-	if (!name || name[1] == '\0')
-		return mr_cli_fail(cli, MR_EXIT_USAGE, DEAD_LETTER, "needs a value",
-			"write dead_letter=QUEUE, none or default");
-	if (out->dead_letter)
-		return mr_cli_fail(cli, MR_EXIT_USAGE, DEAD_LETTER, "is given twice", NULL);
-	out->dead_letter = name + 1;
-	out->edits |= MRF_QUEUE_OPTION_DEAD_LETTER;
+static const struct text_option *text_option_named(
+	const char *name, size_t bytes, enum mrf_queue_kind kind)
+{
+	for (size_t i = 0; i < MR_ARRAY_COUNT(text_options); i++) {
+		const struct text_option *o = &text_options[i];
+
+		if (strlen(o->name) == bytes && memcmp(name, o->name, bytes) == 0 &&
+			(kind == MRF_QUEUE_KIND_QUEUE || !o->queue_only))
+			return o;
+	}
+	return NULL;
+}
+
+static int set_text(const struct mr_cli *cli, const struct text_option *o, const char *value,
+	struct mr_cli_edit *out)
+{
+	if (!value || (value[0] == '\0' && !o->may_be_empty))
+		return mr_cli_fail(cli, MR_EXIT_USAGE, o->name, "needs a value", o->hint);
+	if (out->edits & o->option)
+		return mr_cli_fail(cli, MR_EXIT_USAGE, o->name, "is given twice", NULL);
+	memcpy((char *)out + o->offset, &value, sizeof(value));
+	out->edits |= o->option;
 	return MR_EXIT_OK;
+}
+
+int mr_cli_edit_text(
+	const struct mr_cli *cli, const char *name, const char *value, struct mr_cli_edit *out)
+{
+	if (!value)
+		return MR_EXIT_OK;
+	return set_text(
+		cli, text_option_named(name, strlen(name), MRF_QUEUE_KIND_QUEUE), value, out);
 }
 
 static int parse_word(const struct mr_cli *cli, enum mrf_queue_kind kind, const char *word,
@@ -92,9 +128,9 @@ static int parse_word(const struct mr_cli *cli, enum mrf_queue_kind kind, const 
 	const char *text = word + bytes + 1;
 	uint64_t value;
 
-	if (bytes == strlen(DEAD_LETTER) && memcmp(word, DEAD_LETTER, bytes) == 0 &&
-		kind == MRF_QUEUE_KIND_QUEUE)
-		return parse_dead_letter(cli, word, out);
+	if (text_option_named(word, bytes, kind))
+		return set_text(cli, text_option_named(word, bytes, kind),
+			word[bytes] == '=' ? text : NULL, out);
 	if (!k)
 		return fail_key(cli, kind, word, bytes);
 	if (!may_have(k, kind) && k->queue_only)
@@ -119,8 +155,7 @@ int mr_cli_edit_parse(const struct mr_cli *cli, enum mrf_queue_kind kind, const 
 {
 	int code = MR_EXIT_OK;
 
-	*out = (struct mr_cli_edit){0};
-	if (count == 0)
+	if (count == 0 && out->edits == 0)
 		return mr_cli_fail(cli, MR_EXIT_USAGE, "edit", "needs an option",
 			"write KEY=VALUE, such as max_deliver=5");
 	for (unsigned i = 0; code == MR_EXIT_OK && i < count; i++)
@@ -184,8 +219,9 @@ void mr_cli_edit_names(char out[MR_CLI_EDIT_NAMES_BYTES], uint32_t edited)
 			strcat(out, ",");
 		strcat(out, mr_queue_options[i].name);
 	}
-	if (edited & MRF_QUEUE_OPTION_DEAD_LETTER)
-		strcat(strcat(out, *out ? "," : ""), DEAD_LETTER);
+	for (size_t i = 0; i < MR_ARRAY_COUNT(text_options); i++)
+		if (edited & text_options[i].option)
+			strcat(strcat(out, *out ? "," : ""), text_options[i].name);
 }
 
 void mr_cli_edit_complete(
@@ -212,4 +248,6 @@ void mr_cli_edit_complete(
 		add(arg, DEAD_LETTER "=none");
 		add(arg, DEAD_LETTER "=default");
 	}
+	add(arg, "owner=");
+	add(arg, "description=");
 }

@@ -15,10 +15,18 @@
 struct mr_cli_edit {
 	uint32_t edits; /* enum mrf_queue_option */
 	struct mrf_queue_options values;
-	const char *dead_letter; /* if edits has MRF_QUEUE_OPTION_DEAD_LETTER */
+	/* NULL: edits has not the option of that name */
+	const char *dead_letter;
+	const char *owner;
+	const char *description;
 };
 
-/* Parses words such as "messages_max=10k". Reports an error and returns an exit code. */
+/* Adds an option that is a text: "owner", "description"; a value of NULL adds none. Reports an
+ * error and returns an exit code. */
+int mr_cli_edit_text(
+	const struct mr_cli *cli, const char *name, const char *value, struct mr_cli_edit *out);
+/* Adds those of words such as "messages_max=10k". Reports an error, also if there is no option, and
+ * returns an exit code. */
 int mr_cli_edit_parse(const struct mr_cli *cli, enum mrf_queue_kind kind, const char *const *words,
 	unsigned count, struct mr_cli_edit *out);
 

@@ -17,7 +17,7 @@ struct mr_cli_filter {
 	struct mr_cli_words headers; /* NAME:VALUE */
 	const char *priority;        /* NULL: any */
 	const char *grep;            /* text in the payload; NULL: any */
-	uint64_t older_ms;           /* peek only: age in the queue; 0: any */
+	uint64_t older_ms;           /* age in the queue; 0: any */
 	uint64_t first;              /* only the first so many messages; 0: all */
 	uint64_t last;               /* only the last so many; 0: all */
 };
@@ -38,7 +38,8 @@ struct mr_cli_filter {
 		.help = "the same: only messages with TEXT in the payload"},                       \
 	{.name = "older", .type = MR_CLI_MS, .value = "TIME",                                      \
 		.offset = MR_CLI_FILTER_FIELD(older_ms), .min = 1, .max = 1e15,                    \
-		.help = "peek: only messages that are in the queue for TIME"},                     \
+		.help = "peek, move, copy, export, purge: only ready messages that have been in "  \
+			"the queue for TIME"},                                                     \
 	{.name = "first", .type = MR_CLI_COUNT, .value = "COUNT",                                  \
 		.offset = MR_CLI_FILTER_FIELD(first), .min = 1, .max = 1e15,                       \
 		.help = "peek, move, copy, export, import: look at the first COUNT messages " \

@@ -33,6 +33,8 @@ struct settings {
 	bool force;
 	bool all;
 	const char *consumer;
+	const char *owner;
+	const char *description;
 	struct mr_cli_filter filter;
 };
 
@@ -197,6 +199,47 @@ static int refuse(const struct asked *q)
 		q->cli, MR_EXIT_FAILED, q->name, "nothing was changed", "answer y, or add --force");
 }
 
+/* Adds what one request discarded; *cursor: where to go on, 0: there are no more. */
+static int purge_some(const struct asked *q, uint64_t older_ms, uint64_t *count, uint32_t *cursor)
+{
+	const struct mrf_queue_command command = {.verb = MRF_QUEUE_VERB_PURGE_OLDER,
+		.name = mrf_str(q->name),
+		.match_older_ms = older_ms,
+		.cursor = *cursor};
+	struct mr_cli_admin admin;
+	struct mrf_table result;
+	int code = mr_cli_admin_query_queue(q->cli, &admin, MRF_ADMIN_VERB_QUEUE, &command,
+		MRF_ADMIN_BODY_ADMIN_RESULT, &result);
+
+	if (code == MR_EXIT_OK) {
+		char *end;
+
+		*count += strtoull(mrf_admin_result_text(result).data, &end, 10);
+		*cursor = (uint32_t)strtoul(end, NULL, 10);
+	}
+	mr_cli_admin_close(&admin);
+	return code;
+}
+
+/* Discards old messages, some with each request. Those that become old meanwhile stay. */
+static int purge_older(const struct asked *q)
+{
+	uint64_t count = 0, begin_ns = mr_cli_now_ns();
+	uint32_t cursor = 0;
+	int code;
+
+	do {
+		uint64_t passed_ms = (mr_cli_now_ns() - begin_ns) / 1000000u;
+
+		code = purge_some(q, q->set->filter.older_ms + passed_ms, &count, &cursor);
+	} while (code == MR_EXIT_OK && cursor != 0);
+	if (code == MR_EXIT_OK && q->set->view.json)
+		mr_cli_text_json_count("count", count);
+	else if (code == MR_EXIT_OK || count > 0)
+		printf("%" PRIu64 " messages purged\n", count);
+	return code;
+}
+
 static int purge(const struct asked *q)
 {
 	struct loss loss;
@@ -205,6 +248,12 @@ static int purge(const struct asked *q)
 
 	if (code != MR_EXIT_OK)
 		return code;
+	if (q->set->filter.older_ms != 0) {
+		snprintf(question, sizeof(question),
+			"Discard the old ones of %" PRIu64 " message%s of %s?", loss.messages,
+			plural(loss.messages), q->name);
+		return agreed(q, question) ? purge_older(q) : refuse(q);
+	}
 	snprintf(question, sizeof(question), "Discard %" PRIu64 " message%s of %s?", loss.messages,
 		plural(loss.messages), q->name);
 	return agreed(q, question) ? command(q, MRF_QUEUE_VERB_PURGE, "messages purged")
@@ -336,6 +385,29 @@ static int import(const struct asked *q)
 	return mr_cli_transfer_import(&t);
 }
 
+static void print_text(const char *name, struct mrf_string now, struct mrf_string was)
+{
+	printf("%s=", name);
+	mr_cli_text_print(stdout, now.bytes ? now.data : "none", now.bytes ? now.bytes : 4);
+	fputs(", was ", stdout);
+	mr_cli_text_print(stdout, was.bytes ? was.data : "none", was.bytes ? was.bytes : 4);
+	putchar('\n');
+}
+
+/* Prints the edited options that are texts. */
+static void print_texts(
+	const struct mr_cli_edit *e, struct mrf_table before, struct mrf_table after)
+{
+	if (e->dead_letter)
+		printf("dead_letter=%s, was %s\n", mr_cli_queues_dead_letter(after),
+			mr_cli_queues_dead_letter(before));
+	if (e->owner)
+		print_text("owner", mrf_queue_row_owner(after), mrf_queue_row_owner(before));
+	if (e->description)
+		print_text("description", mrf_queue_row_description(after),
+			mrf_queue_row_description(before));
+}
+
 /* Prints what became of the options that were edited. */
 static int print_edit(const struct asked *q, const struct mr_cli_edit *e, struct mrf_table before,
 	struct mrf_table after)
@@ -346,10 +418,7 @@ static int print_edit(const struct asked *q, const struct mr_cli_edit *e, struct
 		return print_queue(q, after);
 	mr_cli_edit_print(e, mrf_queue_row_options(mrf_admin_queues_rows_at(before, 0)),
 		mrf_queue_row_options(mrf_admin_queues_rows_at(after, 0)));
-	if (e->dead_letter)
-		printf("dead_letter=%s, was %s\n",
-			mr_cli_queues_dead_letter(mrf_admin_queues_rows_at(after, 0)),
-			mr_cli_queues_dead_letter(mrf_admin_queues_rows_at(before, 0)));
+	print_texts(e, mrf_admin_queues_rows_at(before, 0), mrf_admin_queues_rows_at(after, 0));
 	return MR_EXIT_OK;
 }
 
@@ -361,6 +430,8 @@ static int apply_edit(const struct asked *q, const struct mr_cli_edit *e, struct
 		.name = mrf_str(q->name),
 		.edits = e->edits,
 		.dead_letter = mrf_str(e->dead_letter),
+		.owner = mrf_str(e->owner),
+		.description = mrf_str(e->description),
 	};
 	struct mr_cli_admin admin;
 	struct mrf_table after;
@@ -378,10 +449,14 @@ static int apply_edit(const struct asked *q, const struct mr_cli_edit *e, struct
 /* Changes options. The row before belongs to the first connection, so that one stays open. */
 static int edit(const struct asked *q)
 {
-	struct mr_cli_edit e;
+	struct mr_cli_edit e = {0};
 	struct mr_cli_admin admin;
 	struct mrf_table before;
-	int code = mr_cli_edit_parse(q->cli, q->kind, q->words->at + 2, q->words->count - 2, &e);
+	int code = mr_cli_edit_text(q->cli, "owner", q->set->owner, &e)
+			   ?: mr_cli_edit_text(
+				      q->cli, "description", q->set->description, &e)
+			   ?: mr_cli_edit_parse(q->cli, q->kind, q->words->at + 2,
+				      q->words->count - 2, &e);
 
 	if (code != MR_EXIT_OK)
 		return code;
@@ -540,6 +615,16 @@ static const struct mr_cli_option options[] = {
 		.value = "TAG|SESSION",
 		.offset = offsetof(struct settings, consumer),
 		.help = "pause, resume: only this tag or session"},
+	{.name = "owner",
+		.type = MR_CLI_TEXT,
+		.value = "TEXT",
+		.offset = offsetof(struct settings, owner),
+		.help = "edit: who answers for the queue; the same as owner=TEXT"},
+	{.name = "description",
+		.type = MR_CLI_TEXT,
+		.value = "TEXT",
+		.offset = offsetof(struct settings, description),
+		.help = "edit: what the queue is for; the same as description=TEXT"},
 	{0},
 };
 
@@ -554,7 +639,8 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "peek     print the first messages, which stay in the queue\n"
 		   "keys     print the keys with most messages, and who holds them: of a queue\n"
 		   "         with policy=key-shared\n"
-		   "purge    discard ready and delayed messages; consumers keep theirs\n"
+		   "purge    discard ready and delayed messages; consumers keep theirs;\n"
+		   "         with --older ready ones of that age only\n"
 		   "pause    deliver no messages until resume; pushes are still accepted;\n"
 		   "         with --consumer to that one, as long as it lives\n"
 		   "resume   deliver messages again\n"
@@ -582,6 +668,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		   "         retry_min=TIME|none  retry_max=TIME  retry_factor=1..100\n"
 		   "         retry_jitter=PERCENT\n"
 		   "         dead_letter=QUEUE|none|default\n"
+		   "         owner=TEXT  description=TEXT (at most 64 and 200 bytes)\n"
 		   "bind     let what is published to each SUBJECT, which may have wildcards,\n"
 		   "         go into the queue, which is made if there is none\n"
 		   "unbind   end that\n"
@@ -613,6 +700,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue consumers jobs\n"
 		    "  millrace queue pause jobs --consumer mailer\n"
 		    "  millrace queue peek jobs --grep refund --older 1h\n"
+		    "  millrace queue purge jobs --older 24h\n"
 		    "  millrace queue dead jobs -n 5\n"
 		    "  millrace queue redrive jobs\n"
 		    "  millrace queue move jobs.dead jobs.later\n"
@@ -621,6 +709,7 @@ const struct mr_cli_verb mr_cli_queue = {
 		    "  millrace queue export jobs > jobs.jsonl\n"
 		    "  millrace queue import jobs < jobs.jsonl\n"
 		    "  millrace queue edit jobs messages_max=100k ack_timeout=2m\n"
+		    "  millrace queue edit jobs --owner shop --description 'orders to pack'\n"
 		    "  millrace queue bind jobs 'orders.*.created' orders.retry\n"
 		    "  millrace queue unbind jobs --all\n"
 		    "  millrace queue cancel reminders 4711",

@@ -34,6 +34,7 @@ struct column {
 	bool alarm;
 	const char *good;
 	const char *section;
+	uint8_t least;
 };
 
 #define COUNTED .unit = MR_CLI_UNIT_COUNT
@@ -90,6 +91,8 @@ static const struct column all_columns[] = {
 	{NULL, NULL, "retry_jitter"},
 	{NULL, NULL, "dead_letter", .left = true},
 	{NULL, NULL, "edited", .left = true},
+	{"OWNER", NULL, "owner", .left = true, .rank = 16},
+	{"DESCRIPTION", NULL, "description", .left = true, .rank = 17, .least = 12},
 	{NULL, NULL, "not_idempotent", .left = true, .section = "Settings of services only:"},
 	{NULL, NULL, "breaker_failures"},
 	{NULL, NULL, "breaker_reset_ms", .unit = MR_CLI_UNIT_MS},
@@ -239,6 +242,8 @@ static void option_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_queue_options_retry_jitter(o));
 	mr_cli_table_string(t, mrf_str(mr_cli_queues_dead_letter(row)));
 	edited_cell(t, mrf_queue_row_edited(row));
+	mr_cli_table_string(t, mrf_queue_row_owner(row));
+	mr_cli_table_string(t, mrf_queue_row_description(row));
 	mr_cli_table_bool(t, mrf_queue_options_not_idempotent(o));
 	mr_cli_table_limit(t, mrf_queue_options_breaker_failures(o), UINT16_MAX);
 	mr_cli_table_count(t, mrf_queue_options_breaker_reset_ms(o));
@@ -282,7 +287,7 @@ static void choose_columns(
 			.key = c->rate == RATE && !rates ? NULL : c->key,
 			.right = !c->left,
 			.rank = c->rank,
-			.least = strcmp(c->key, "name") == 0 ? 24 : 0,
+			.least = strcmp(c->key, "name") == 0 ? 24 : c->least,
 			.identifies = strcmp(c->key, "name") == 0,
 			.unit = c->unit,
 			.alarm = c->alarm,

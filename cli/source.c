@@ -17,8 +17,19 @@
 /* Messages that are asked for at once before they are due. */
 #define EARLY_MAX 64u
 
+/* True if messages come in the order of their ages: without keys, and with one priority. */
+static bool is_in_order(struct mrf_table row)
+{
+	struct mrf_table o = mrf_queue_row_options(row);
+	uint32_t levels = 0;
+
+	for (uint32_t i = 0; i < mrf_queue_row_ready_by_level_count(row); i++)
+		levels += mrf_queue_row_ready_by_level_at(row, i) > 0;
+	return mrf_queue_options_policy(o) != MRF_QUEUE_POLICY_KEY_SHARED && levels == 1;
+}
+
 int mr_cli_source_ask(
-	const struct mr_cli *cli, const char *queue, uint64_t *ready, uint64_t *hold_ms)
+	const struct mr_cli *cli, const char *queue, struct mr_cli_source_state *state)
 {
 	const struct mrf_queue_command command = {
 		.verb = MRF_QUEUE_VERB_SHOW, .name = mrf_str(queue)};
@@ -31,9 +42,12 @@ int mr_cli_source_ask(
 	if (code == MR_EXIT_OK) {
 		struct mrf_table row = mrf_admin_queues_rows_at(queues, 0);
 
-		*ready = mrf_queue_row_ready(row);
 		paused = mrf_queue_row_paused(row);
-		*hold_ms = mrf_queue_options_ack_timeout_ms(mrf_queue_row_options(row)) / 2;
+		*state = (struct mr_cli_source_state){
+			.ready = mrf_queue_row_ready(row),
+			.hold_ms = mrf_queue_options_ack_timeout_ms(mrf_queue_row_options(row)) / 2,
+			.in_order = is_in_order(row),
+		};
 	}
 	mr_cli_admin_close(&admin);
 	if (paused)
@@ -132,7 +146,8 @@ static int complete(struct mr_cli_source *s)
 	const struct mrf_queue_command command = {.verb = MRF_QUEUE_VERB_DETAILS,
 		.name = mrf_str(s->queue),
 		.tags = tags,
-		.tags_count = s->count};
+		.tags_count = s->count,
+		.match_older_ms = s->older_ms};
 	struct mrf_table rows;
 	bool known;
 	int code;
@@ -145,9 +160,16 @@ static int complete(struct mr_cli_source *s)
 		struct mrf_table row = mrf_admin_messages_messages_at(rows, r);
 
 		for (unsigned i = 0; i < s->count; i++)
-			if (tags[i] == mrf_queue_message_row_tag(row))
+			if (tags[i] == mrf_queue_message_row_tag(row)) {
 				set_details(&s->pushes[i], row);
+				s->ages[i] = mrf_queue_message_row_age_ms(row);
+			}
 	}
+	if (code == MR_EXIT_OK && s->older_ms != 0 &&
+		(!known || mrf_admin_messages_messages_count(rows) == 0))
+		return mr_cli_fail(s->cli, MR_EXIT_FAILED, "--older",
+			"the bus does not tell the ages of messages",
+			"it is older than this command: restart it");
 	/* Nor does that bus know of earlier attempts. */
 	for (unsigned i = 0; i < s->count && !known; i++)
 		s->pushes[i].attempts = 0;
@@ -189,6 +211,7 @@ static int pull_one(struct mr_cli_source *s, int wait_ms)
 	d->message = *kept;
 	s->kept[s->count] = kept;
 	s->pushes[s->count] = push_of(s, d);
+	s->ages[s->count] = 0;
 	s->count++;
 	return 0;
 }
@@ -210,7 +233,8 @@ static int pull_some(struct mr_cli_source *s)
 /* Pulls a batch. 0 or as mr_cli_source_next. */
 static int pull(struct mr_cli_source *s, int *code)
 {
-	uint64_t ready = 0, early = 0, hold_ms;
+	struct mr_cli_source_state state = {0};
+	uint64_t early = 0;
 
 	for (unsigned round = 0; round < EMPTY_ROUNDS_MAX && !mr_cli_interrupted(); round++) {
 		int rc = pull_some(s);
@@ -221,10 +245,10 @@ static int pull(struct mr_cli_source *s, int *code)
 		}
 		if (rc != -ETIMEDOUT)
 			return rc == -EINTR ? -ENODATA : rc;
-		*code = mr_cli_source_ask(s->cli, s->queue, &ready, &hold_ms);
-		if (*code == MR_EXIT_OK && ready == 0)
+		*code = mr_cli_source_ask(s->cli, s->queue, &state);
+		if (*code == MR_EXIT_OK && state.ready == 0)
 			*code = ask_early(s, &early);
-		if (*code != MR_EXIT_OK || (ready == 0 && early == 0))
+		if (*code != MR_EXIT_OK || (state.ready == 0 && early == 0))
 			return -ENODATA;
 	}
 	return mr_cli_interrupted() ? -ENODATA : -ETIMEDOUT;
@@ -238,6 +262,7 @@ int mr_cli_source_next(struct mr_cli_source *s, const struct mr_delivery **d,
 	if (rc)
 		return rc;
 	*d = &s->batch[s->next];
+	s->age_ms = s->ages[s->next];
 	*push = &s->pushes[s->next++];
 	return 0;
 }

@@ -28,13 +28,21 @@ struct mr_cli_source {
 	struct mr_delivery batch[MR_CLI_SOURCE_BATCH];
 	struct mr_message *kept[MR_CLI_SOURCE_BATCH]; /* copies of their messages */
 	struct mr_push pushes[MR_CLI_SOURCE_BATCH];
+	uint64_t ages[MR_CLI_SOURCE_BATCH]; /* ms in the queue; 0: not asked for, or not known */
+	uint64_t older_ms;                  /* not 0: ask for ages */
+	uint64_t age_ms;                    /* that of the message that was taken last */
 	unsigned count, next;
 };
 
-/* Asks the bus about the queue: how many messages are ready, and for how long deliveries may be
- * held, ms. Fails if there is no such queue, or if it is paused. */
+/* The state of a queue. */
+struct mr_cli_source_state {
+	uint64_t ready;   /* messages */
+	uint64_t hold_ms; /* deliveries may be held for so long */
+	bool in_order;    /* all come in the order of their ages */
+};
+/* Asks the bus about the queue. Fails if there is no such queue, or if it is paused. */
 int mr_cli_source_ask(
-	const struct mr_cli *cli, const char *queue, uint64_t *ready, uint64_t *hold_ms);
+	const struct mr_cli *cli, const char *queue, struct mr_cli_source_state *state);
 /* Begins to consume. `prefetch`: how many deliveries may be unsettled. */
 int mr_cli_source_open(struct mr_cli_source *s, unsigned prefetch);
 /* Ends the consumer: what is not settled goes back. */

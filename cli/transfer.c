@@ -32,12 +32,13 @@ struct work {
 	struct mr_queue *queue;
 	struct open_push open[PREFETCH];
 	unsigned open_count;
-	bool copies;      /* the messages stay in their queue */
-	uint64_t looked;  /* messages that came from the queue or the file */
-	uint64_t skip;    /* the first so many are not wanted */
-	uint64_t taken;   /* those of them that the filter chose */
-	uint64_t done;    /* safe in the other place */
-	uint64_t hold_ms; /* for how long messages may be held */
+	bool copies;                      /* the messages stay in their queue */
+	uint64_t looked;                  /* messages that came from the queue or the file */
+	uint64_t skip;                    /* the first so many are not wanted */
+	uint64_t taken;                   /* those of them that the filter chose */
+	uint64_t done;                    /* safe in the other place */
+	struct mr_cli_source_state state; /* of the queue, at first */
+	bool ended;                       /* only younger messages come than are wanted */
 	uint64_t hold_until_ns;
 	int error; /* why the other queue refused a message */
 };
@@ -110,14 +111,15 @@ static bool has_all(const struct work *w)
 {
 	const struct mr_cli_filter *f = w->t->filter;
 
-	return (w->t->count != 0 && w->taken >= w->t->count) ||
+	return w->ended || (w->t->count != 0 && w->taken >= w->t->count) ||
 	       (f->first != 0 && w->looked >= f->first) || mr_cli_interrupted();
 }
 
 /* True if some messages are held to the end. */
 static bool holds(const struct work *w)
 {
-	return w->copies || w->skip > 0 || mr_cli_filter_looks(w->t->filter);
+	return w->copies || w->skip > 0 || mr_cli_filter_looks(w->t->filter) ||
+	       (w->t->filter->older_ms != 0 && !w->state.in_order);
 }
 
 /* Returns the number of messages that are held. */
@@ -139,13 +141,22 @@ static int check_held(const struct work *w)
 	return fail(w, w->t->from, why, "messages behind them were not looked at");
 }
 
+/* True if the message is too young. In a queue that is in order, so are all that follow. */
+static bool is_too_young(struct work *w)
+{
+	bool young = w->source.age_ms < w->t->filter->older_ms;
+
+	w->ended = young && w->state.in_order;
+	return young;
+}
+
 /* Counts a message, and says whether it is wanted. */
 static bool wants(struct work *w, const struct mr_push *p)
 {
 	if (w->looked == 0)
-		w->hold_until_ns = mr_cli_now_ns() + w->hold_ms * 1000000u;
+		w->hold_until_ns = mr_cli_now_ns() + w->state.hold_ms * 1000000u;
 	w->looked++;
-	if (w->looked <= w->skip || !mr_cli_filter_takes(w->t->filter, p))
+	if (w->looked <= w->skip || is_too_young(w) || !mr_cli_filter_takes(w->t->filter, p))
 		return false;
 	w->taken++;
 	return true;
@@ -169,18 +180,17 @@ static int move_one(struct work *w, const struct mr_push *p, uint64_t tag)
 static int plan(struct work *w)
 {
 	const struct mr_cli_filter *f = w->t->filter;
-	uint64_t ready = 0;
 	int code = mr_cli_filter_check(w->t->cli, f);
 
-	if (code == MR_EXIT_OK && f->older_ms != 0)
-		return mr_cli_fail(w->t->cli, MR_EXIT_USAGE, "--older", "goes with peek only",
-			"a consumer is not told how old a message is");
+	if (code == MR_EXIT_OK && f->older_ms != 0 && !w->t->from)
+		return mr_cli_fail(w->t->cli, MR_EXIT_USAGE, "--older", "does not go with import",
+			"a line does not say how old its message was");
 	if (code == MR_EXIT_OK && w->t->from)
-		code = mr_cli_source_ask(w->t->cli, w->t->from, &ready, &w->hold_ms);
+		code = mr_cli_source_ask(w->t->cli, w->t->from, &w->state);
 	if (code == MR_EXIT_OK && f->last != 0 && !w->t->from)
 		return fail_last(w);
-	if (f->last != 0 && ready > f->last)
-		w->skip = ready - f->last;
+	if (f->last != 0 && w->state.ready > f->last)
+		w->skip = w->state.ready - f->last;
 	return code;
 }
 
@@ -201,7 +211,8 @@ static int start(struct work *w)
 	w->source = (struct mr_cli_source){.cli = w->t->cli,
 		.client = w->client,
 		.queue = w->t->from,
-		.ready_only = w->t->filter->last != 0};
+		.ready_only = w->t->filter->last != 0 || w->t->filter->older_ms != 0,
+		.older_ms = w->t->filter->older_ms};
 	return mr_cli_source_open(&w->source, holds(w) ? PREFETCH_HOLDING : PREFETCH);
 }
 

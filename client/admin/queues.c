@@ -71,7 +71,9 @@ _Static_assert(MR_ADMIN_KEY_FROM == (int)MRF_QUEUE_OPTION_KEY_FROM &&
 		       MR_ADMIN_RETRY_MAX == (int)MRF_QUEUE_OPTION_RETRY_MAX &&
 		       MR_ADMIN_RETRY_FACTOR == (int)MRF_QUEUE_OPTION_RETRY_FACTOR &&
 		       MR_ADMIN_RETRY_JITTER == (int)MRF_QUEUE_OPTION_RETRY_JITTER &&
-		       MR_ADMIN_DEAD_LETTER == (int)MRF_QUEUE_OPTION_DEAD_LETTER,
+		       MR_ADMIN_DEAD_LETTER == (int)MRF_QUEUE_OPTION_DEAD_LETTER &&
+		       MR_ADMIN_OWNER == (int)MRF_QUEUE_OPTION_OWNER &&
+		       MR_ADMIN_DESCRIPTION == (int)MRF_QUEUE_OPTION_DESCRIPTION,
 	"the same bits");
 
 /* `retry` and `key_from` are NULL if they are not among the values. */
@@ -147,6 +149,8 @@ int mr_admin_edit_with_sized(struct mr_admin *a, const char *queue, bool service
 	if ((edits & MR_ADMIN_DEAD_LETTER) && own.dead_letter == NULL)
 		return mr_fail(NULL, -EINVAL, "mr_admin_edit_with: dead_letter is NULL");
 	command.dead_letter = mrf_str(own.dead_letter);
+	command.owner = mrf_str(own.owner);
+	command.description = mrf_str(own.description);
 	return edit(a, &command, &own.queue, &own.retry, own.key_from);
 }
 

@@ -96,7 +96,7 @@ static int send_request(struct mr_admin *a, const struct mrf_admin_request *with
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request request = *with_pattern;
-	uint8_t memory[1024];
+	uint8_t memory[1536];
 	struct mrf_builder b;
 	const void *data;
 	size_t bytes;

@@ -238,6 +238,8 @@ enum mr_admin_option {
 	MR_ADMIN_RETRY_FACTOR = 262144,     /**< mr_queue_retry::factor; queues */
 	MR_ADMIN_RETRY_JITTER = 524288,     /**< mr_queue_retry::jitter; queues */
 	MR_ADMIN_DEAD_LETTER = 1048576,     /**< mr_admin_options::dead_letter; queues */
+	MR_ADMIN_OWNER = 2097152,           /**< mr_admin_options::owner */
+	MR_ADMIN_DESCRIPTION = 4194304,     /**< mr_admin_options::description */
 };
 
 /** Changes options of a queue or service, as `millrace queue edit` does. They stay until the next
@@ -263,6 +265,8 @@ struct mr_admin_options {
 	const char *key_from;          /**< as mr_push_options::key_from; NULL or empty: no key */
 	const char *dead_letter;       /**< name of a queue, "none" or "default": as
 				  * mr_push_options::dead_letter */
+	const char *owner;             /**< for people, at most 64 bytes; NULL or empty: none */
+	const char *description;       /**< for people, at most 200 bytes; NULL or empty: none */
 };
 
 /** Changes options as mr_admin_edit() does, also those that struct mr_queue_options lacks.

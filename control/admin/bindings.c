@@ -78,12 +78,19 @@ static void ask_writer(
 		mr_admin_result(s, error, mr_log_errno_text(error));
 }
 
-static void bind_number(struct mr_admin_slot *s, uint32_t number)
+/* Binds to the subject that was asked for, and first to those of the queue's template. */
+static void bind_number(struct mr_admin_slot *s, struct mrf_table answer)
 {
+	struct mrf_string binds[MR_CONFIG_TEMPLATE_BINDS_MAX];
 	const struct mrf_link_bind v = {
-		.queue = number, .name = queue_of(s), .pattern = pattern_of(s)};
+		.queue = mrf_queue_answer_queue(answer),
+		.name = queue_of(s),
+		.pattern = pattern_of(s),
+		.patterns = binds,
+		.patterns_count = mr_queue_command_binds(answer, binds),
+	};
 	struct mrf_builder b;
-	uint64_t memory[128];
+	uint64_t memory[320];
 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	ask_writer(s, &b, MRF_LINK_BODY_LINK_BIND, mrf_link_bind_write(&b, &v));
@@ -96,7 +103,7 @@ static void opened(const struct mr_queue_command_asker *a, int error, struct mrf
 
 	s->queues.id = 0;
 	if (error == 0 && mrf_queue_answer_code(answer) == 0) {
-		bind_number(s, mrf_queue_answer_queue(answer));
+		bind_number(s, answer);
 		return;
 	}
 	snprintf(text, sizeof(text), "%s",

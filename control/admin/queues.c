@@ -80,6 +80,8 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.edited = mrf_queue_row_edited(t),
 		.bindings = mrf_queue_row_bindings(t),
 		.dead_letter = mrf_queue_row_dead_letter(t),
+		.owner = mrf_queue_row_owner(t),
+		.description = mrf_queue_row_description(t),
 	};
 
 	if (mrf_queue_row_ready_by_level_count(t) == MR_LEVELS) {
@@ -287,6 +289,10 @@ static void done(const struct mr_queue_command_asker *a, int error, struct mrf_t
 			answer_rows(s);
 		else
 			mr_admin_fail(s, error);
+	} else if (a->detail == MRF_QUEUE_VERB_PURGE_OLDER) {
+		snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu32, mrf_queue_answer_count(answer),
+			mrf_queue_answer_looked(answer));
+		mr_admin_result(s, 0, text);
 	} else {
 		snprintf(text, sizeof(text), "%" PRIu64, mrf_queue_answer_count(answer));
 		mr_admin_result(s, 0, text);
@@ -297,7 +303,7 @@ static bool is_operators(unsigned verb)
 {
 	return (verb >= MRF_QUEUE_VERB_SHOW && verb <= MRF_QUEUE_VERB_KEYS &&
 		       verb != MRF_QUEUE_VERB_LIST) ||
-	       (verb >= MRF_QUEUE_VERB_SCHEDULES && verb <= MRF_QUEUE_VERB_DETAILS);
+	       (verb >= MRF_QUEUE_VERB_SCHEDULES && verb <= MRF_QUEUE_VERB_PURGE_OLDER);
 }
 
 static uint32_t copy_tags(uint64_t tags[TAGS_MAX], struct mrf_table command)
@@ -329,6 +335,8 @@ void mr_admin_queue(struct mr_admin_slot *s, struct mrf_table command)
 		.match_older_ms = mrf_queue_command_match_older_ms(command),
 		.match_first = mrf_queue_command_match_first(command),
 		.dead_letter = mrf_queue_command_dead_letter(command),
+		.owner = mrf_queue_command_owner(command),
+		.description = mrf_queue_command_description(command),
 		.tags = tags,
 		.tags_count = copy_tags(tags, command),
 	};

@@ -19,6 +19,7 @@
 
 #include "control/link/counters.h"
 #include "control/link/in_flight.h"
+#include "lib/config/config.h"
 #include "lib/loop/loop.h"
 #include "lib/wire/message.h"
 #include "flatbuf/link.h"
@@ -88,5 +89,17 @@ void mr_queue_command_forget(struct mr_queue_commands *c, uint32_t id);
 /* Handles a record of reason Queue from `worker`. */
 void mr_queue_command_take(
 	struct mr_queue_commands *c, unsigned worker, const struct mr_message_view *m);
+
+/* Reads the subjects that the template of an opened queue wants. Returns how many. */
+static inline uint32_t mr_queue_command_binds(
+	struct mrf_table answer, struct mrf_string binds[MR_CONFIG_TEMPLATE_BINDS_MAX])
+{
+	uint32_t count = mrf_queue_answer_binds_count(answer);
+
+	count = count < MR_CONFIG_TEMPLATE_BINDS_MAX ? count : MR_CONFIG_TEMPLATE_BINDS_MAX;
+	for (uint32_t i = 0; i < count; i++)
+		binds[i] = mrf_queue_answer_binds_at(answer, i);
+	return count;
+}
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/handoff/request.h"
 #include "lib/base/log.h"
@@ -13,14 +14,14 @@
 #define MMI_NOT_FOUND       404u
 #define MMI_NOT_IMPLEMENTED 501u
 
-static void answer_queue(
+static struct mrf_queue_response response_of(
 	const struct mr_request *q, enum mrf_queue_kind kind, struct mrf_table answer)
 {
 	uint32_t window = mrf_queue_answer_window(answer);
-
 	const struct mr_config *c = q->handoff->config;
 	bool service = kind == MRF_QUEUE_KIND_SERVICE;
-	struct mrf_queue_response r = {
+
+	return (struct mrf_queue_response){
 		.queue = mrf_queue_answer_queue(answer),
 		.window = window != 0 ? window : c->queues.window,
 		.waits = mrf_queue_answer_waits(answer),
@@ -32,12 +33,16 @@ static void answer_queue(
 		.consume_options = mrf_queue_answer_consume_options(answer),
 		.settle_options = mrf_queue_answer_settle_options(answer),
 	};
+}
+
+static void answer_queue(const struct mr_request *q, const struct mrf_queue_response *r)
+{
 	struct mrf_builder b;
 	uint64_t memory[32];
 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	mr_handoff_answer(q->handoff, q->session, q->correlation, &b,
-		MRF_CLIENT_BODY_QUEUE_RESPONSE, mrf_queue_response_write(&b, &r));
+		MRF_CLIENT_BODY_QUEUE_RESPONSE, mrf_queue_response_write(&b, r));
 }
 
 static void answer_mmi(const struct mr_request *q, uint32_t status, const char *body)
@@ -74,12 +79,68 @@ static struct mr_request request_of(const struct mr_queue_command_asker *a)
 	return (struct mr_request){a->owner, a->session, a->peer, a->correlation};
 }
 
+/* A queue that is bound before its client gets the answer. */
+struct opening {
+	struct mr_request request;
+	struct mrf_queue_response response;
+};
+
+/* Without an answer the link was lost, and the client's session with it. */
+static bool bound(const struct mr_link_asker *asker, const struct mr_link_answer *answer)
+{
+	struct opening *o = asker->owner;
+	struct mrf_table bound = mrf_link_message_body_as_link_bound(answer->message);
+	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
+	char text[256];
+
+	if (!mrf_table_is_empty(bound)) {
+		answer_queue(&o->request, &o->response);
+	} else if (!mrf_table_is_empty(result)) {
+		snprintf(text, sizeof(text), "bind of its template (queues.templates): %s",
+			mrf_link_result_text(result).data);
+		mr_request_result(&o->request, mrf_link_result_code(result), text);
+	}
+	free(o);
+	return false;
+}
+
+/* Binds a queue to the subjects of its template. The client repeats a request that is dropped. */
+static void bind_first(const struct mr_request *q, const struct mrf_queue_response *response,
+	struct mrf_table answer)
+{
+	struct opening *o = malloc(sizeof(*o));
+	const struct mr_link_asker asker = {.answered = bound, .owner = o};
+	struct mrf_string binds[MR_CONFIG_TEMPLATE_BINDS_MAX];
+	const struct mrf_link_bind v = {
+		.queue = response->queue,
+		.name = mrf_queue_answer_name(answer),
+		.patterns = binds,
+		.patterns_count = mr_queue_command_binds(answer, binds),
+	};
+	struct mrf_builder b;
+	uint64_t memory[320];
+
+	if (o == NULL)
+		return;
+	*o = (struct opening){*q, *response};
+	mrf_builder_init(&b, memory, sizeof(memory));
+	if (mr_link_ask(q->handoff->link, &b, MRF_LINK_BODY_LINK_BIND, mrf_link_bind_write(&b, &v),
+		    &asker, NULL) != 0)
+		free(o);
+}
+
 static void opened(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)
 {
 	const struct mr_request q = request_of(a);
+	struct mrf_queue_response response;
 
-	if (!failed(&q, error, answer))
-		answer_queue(&q, a->detail, answer);
+	if (failed(&q, error, answer))
+		return;
+	response = response_of(&q, a->detail, answer);
+	if (mrf_queue_answer_binds_count(answer) > 0)
+		bind_first(&q, &response, answer);
+	else
+		answer_queue(&q, &response);
 }
 
 static void cancelled(const struct mr_queue_command_asker *a, int error, struct mrf_table answer)

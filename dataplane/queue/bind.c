@@ -53,6 +53,18 @@ void mr_queues_bind(struct mr_queues *q, uint32_t number, uint32_t count)
 	atomic_store_explicit(&q->bound.changes, changes + 1, memory_order_relaxed);
 }
 
+void mr_queues_bound(struct mr_queues *q, uint32_t number)
+{
+	if ((number & ((1u << q->index_bits) - 1)) < mr_queue_slots_max(&q->c))
+		atomic_store_explicit(&slot_of(q, number)->bound, number, memory_order_relaxed);
+}
+
+bool mr_bind_was_bound(const struct mr_queues *q, const struct mr_queue *queue)
+{
+	return atomic_load_explicit(&slot_of(q, queue->number)->bound, memory_order_relaxed) ==
+	       queue->number;
+}
+
 uint32_t mr_bind_count(const struct mr_queues *q, const struct mr_queue *queue)
 {
 	const struct mr_queue_bound_slot *slot = slot_of(q, queue->number);

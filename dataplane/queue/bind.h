@@ -12,6 +12,8 @@
 /* 0, or -1: no memory. */
 int mr_bind_init(struct mr_queues *q);
 void mr_bind_fini(struct mr_queues *q);
+/* True if the queue once had all bindings that were asked for, also if it was unbound since. */
+bool mr_bind_was_bound(const struct mr_queues *q, const struct mr_queue *queue);
 /* Returns how many bindings the queue has. */
 uint32_t mr_bind_count(const struct mr_queues *q, const struct mr_queue *queue);
 /* Sets and clears flags by what is used now; once a run. */

@@ -2,6 +2,7 @@
 /* command: executes control's queue commands: open, consume, list, pause, redrive and others. */
 #include <errno.h>
 
+#include "dataplane/queue/about.h"
 #include "dataplane/queue/command.h"
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/bind.h"
@@ -206,7 +207,10 @@ static int make_plain(struct mr_queue_request *r, struct mr_queue **out)
 		mr_limit_made(r->q, *out, MR_PEER_OWN);
 	(*out)->is_set = asks_for_options(r);
 	(*out)->edited = fixed;
-	return 0;
+	rc = mr_about_template(r->q, *out);
+	if (rc != 0)
+		mr_queue_remove(r->q, *out);
+	return rc;
 }
 
 static int make_queue(struct mr_queue_request *r, struct mr_queue **out)
@@ -245,8 +249,22 @@ static int count_refusal(const struct mr_queue_request *r, int code, uint64_t *e
 	return code;
 }
 
+/* Tells control the subjects of the queue's template, until the queue was bound once. */
+static void answer_binds(struct mr_queue_request *r, const struct mr_queue *queue)
+{
+	const struct mr_queue_template *t =
+		queue->is_dead ? NULL : mr_queue_template_of(r->q, queue->kind, r->name);
+
+	if (t == NULL || t->binds_count == 0 || mr_bind_was_bound(r->q, queue))
+		return;
+	r->answer.name = r->name;
+	r->answer.binds = t->binds;
+	r->answer.binds_count = t->binds_count;
+}
+
 static void answer_opened(struct mr_queue_request *r, const struct mr_queue *queue)
 {
+	answer_binds(r, queue);
 	r->answer.queue = queue->number;
 	r->answer.ack_timeout_ms = queue->options.ack_timeout_ms;
 	r->answer.max_deliver = queue->is_dead ? 0 : queue->options.max_deliver;
@@ -366,9 +384,23 @@ static int command_edit(struct mr_queue_request *r)
 
 	if (queue == NULL)
 		return -ENOENT;
-	rc = mr_dead_edit(r->q, queue, mrf_queue_command_edits(r->command), &values,
-		mrf_queue_command_dead_letter(r->command));
+	rc = mr_about_edit(r->q, queue, r->command, &values);
 	return rc != 0 ? rc : mr_request_row(r, queue);
+}
+
+static int command_purge_older(struct mr_queue_request *r)
+{
+	struct mr_queue *queue = mr_request_queue(r);
+
+	if (queue == NULL)
+		return -ENOENT;
+	if (queue->kind != MRF_QUEUE_KIND_QUEUE)
+		return -EINVAL;
+	r->answer.queue = queue->number;
+	r->answer.looked = mrf_queue_command_cursor(r->command);
+	r->answer.count = mr_queue_purge_older(
+		r->q, queue, mrf_queue_command_match_older_ms(r->command), &r->answer.looked);
+	return 0;
 }
 
 static int command_purge(struct mr_queue_request *r)
@@ -592,6 +624,7 @@ static int execute_command(struct mr_queue_request *r)
 	case MRF_QUEUE_VERB_SCHEDULES: return mr_request_schedules(r);
 	case MRF_QUEUE_VERB_DELIVER_EARLY: return mr_request_early(r);
 	case MRF_QUEUE_VERB_DETAILS: return mr_request_details(r);
+	case MRF_QUEUE_VERB_PURGE_OLDER: return command_purge_older(r);
 	default: return -EINVAL;
 	}
 }

@@ -11,7 +11,7 @@
 #include "dataplane/queue/peek.h"
 
 /* An answer is one message of at most MR_BODY_BYTES_MAX; this limit keeps it within that. */
-#define MR_LIST_ROWS_MAX 48u
+#define MR_LIST_ROWS_MAX 32u
 
 struct mr_queue_request {
 	struct mr_queues *q;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dataplane/queue/about.h"
 #include "dataplane/queue/dead.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
@@ -102,7 +103,10 @@ static int find_or_make(struct mr_queues *q, struct mrf_string name, struct mr_q
 		mr_limit_made_by(q, *out, client);
 	else
 		mr_limit_made(q, *out, MR_PEER_OWN);
-	return 0;
+	rc = mr_about_template(q, *out);
+	if (rc != 0)
+		mr_queue_remove(q, *out);
+	return rc;
 }
 
 void mr_dead_unname(struct mr_queues *q, struct mr_queue *queue)

@@ -87,9 +87,14 @@ static uint64_t rest_of(uint64_t end_ms, uint64_t now_ms)
 
 static uint32_t write_details(struct mr_queue_request *r, struct mr_queue_entry *e, uint64_t tag)
 {
-	const struct mr_queue_time *t = mr_entry_time(e);
-	struct mrf_queue_message_row row = {.tag = tag};
+	const struct mr_queue_time *t;
+	/* 0 would say that the age is not known. */
+	struct mrf_queue_message_row row = {
+		.tag = tag, .age_ms = ((uint32_t)r->q->now_ms - e->born_ms) | 1u};
 
+	if ((e->flags & MR_ENTRY_TIME) == 0)
+		return mrf_queue_message_row_write(r->b, &row);
+	t = mr_entry_time(e);
 	if (t->ends_ms != MR_TIME_NEVER)
 		row.ttl_ms = rest_of(t->ends_ms, r->q->now_ms);
 	if (t->early && t->dated)
@@ -104,6 +109,7 @@ static uint32_t write_details(struct mr_queue_request *r, struct mr_queue_entry 
 int mr_request_details(struct mr_queue_request *r)
 {
 	uint32_t count = mrf_queue_command_tags_count(r->command);
+	bool ages = mrf_queue_command_match_older_ms(r->command) != 0;
 	struct mr_queue *queue = mr_request_queue(r);
 
 	if (queue == NULL)
@@ -113,7 +119,8 @@ int mr_request_details(struct mr_queue_request *r)
 		uint64_t tag = mrf_queue_command_tags_at(r->command, i);
 		struct mr_queue_delivery *d = mr_delivery_by_tag(r->q, tag);
 
-		if (d == NULL || d->queue != queue || (d->entry->flags & MR_ENTRY_TIME) == 0)
+		if (d == NULL || d->queue != queue ||
+			(!ages && (d->entry->flags & MR_ENTRY_TIME) == 0))
 			continue;
 		r->messages[r->answer.messages_count++] = write_details(r, d->entry, tag);
 	}

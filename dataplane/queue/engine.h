@@ -256,6 +256,9 @@ struct mr_queue {
 	uint32_t dead_from;             /* queues that have named it for theirs */
 	bool dead_discards;             /* its dead letters are discarded */
 	bool redrives_each;             /* redrive moves its own messages to where they came from */
+	char *about;                    /* owner, then description (about.h); NULL: neither */
+	uint8_t owner_bytes;
+	uint8_t description_bytes;
 	uint32_t name_bytes;
 	char name[];
 };
@@ -299,6 +302,9 @@ struct mr_queue_slot {
 struct mr_queue_bound_slot {
 	_Atomic uint32_t number; /* the queue's; 0: it has none. w: table writer, r: home worker */
 	_Atomic uint32_t count;  /* w: table writer, r: home worker */
+	/* The queue that last got all bindings that were asked for, also if it has none any more.
+	 * w: table writer, r: home worker */
+	_Atomic uint32_t bound;
 };
 
 /* Bound queues (bind.c). */
@@ -458,6 +464,10 @@ void mr_queue_expire(struct mr_queues *q, struct mr_queue *queue);
 /* Purge and removal (purge.c) */
 /* Removes a queue without consumers, with all its entries. */
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue);
+/* Discards ready entries that are at least that old, as long as there is work left. Returns how
+ * many; *cursor: 0 at first and at the end, else where to go on (purge.c). */
+uint64_t mr_queue_purge_older(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t older_ms, uint32_t *cursor);
 /* Removes all ready and delayed entries; returns how many. Callers receive `status`. */
 uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t status);
 /* Goes on with what purges and removals have left. */

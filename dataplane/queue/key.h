@@ -178,6 +178,11 @@ const char *mr_key_options_check(const struct mrf_queue_options *o, unsigned kin
  * table from *cursor on. Returns how many; *cursor: the next part, 0 at the end. */
 uint32_t mr_keys_list(struct mr_queues *q, struct mr_queue *queue, uint32_t *cursor,
 	struct mrf_builder *b, uint32_t *rows);
+/* Discards ready entries that are at least that old, of the keys from *cursor of their table on,
+ * while there is work left. Returns how many; *cursor: where to go on, 0 behind the last if work is
+ * left. */
+uint64_t mr_keys_purge_older(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t older_ms, uint32_t *cursor);
 /* Finds up to `max` ready entries, key by key. */
 uint32_t mr_keys_peek(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry **out, uint32_t max);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* key_list: keys and their entries, for operators. */
 #include "dataplane/queue/key.h"
+#include "dataplane/queue/work.h"
 
 /* Buckets and records examined for one answer. */
 #define LOOKS_MAX  4096u
@@ -103,6 +104,49 @@ uint32_t mr_keys_list(struct mr_queues *q, struct mr_queue *queue, uint32_t *cur
 	looks = LOOKS_MAX;
 	for (uint32_t i = 0; i < count; i++)
 		rows[i] = write_key(q, queue, top[i], b, &looks);
+	return count;
+}
+
+/* Returns the first key of the queue in a bucket whose oldest ready entry is that old, or NULL. */
+static struct mr_queue_key *older_in(const struct mr_queues *q, const struct mr_queue *queue,
+	struct mr_queue_key *k, uint64_t older_ms)
+{
+	for (; k != NULL; k = mr_chunk_of_ref(q, k->chain)) {
+		const struct mr_queue_entry *e =
+			mr_entry_of_ref(q, k->returned != 0 ? k->returned : k->head);
+
+		if (e != NULL && is_of(q, queue, k) && (uint32_t)q->now_ms - e->born_ms >= older_ms)
+			return k;
+	}
+	return NULL;
+}
+
+uint64_t mr_keys_purge_older(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t older_ms, uint32_t *cursor)
+{
+	uint64_t count = 0;
+
+	do {
+		uint32_t next = *cursor, again = *cursor;
+		struct mr_queue_key *k =
+			older_in(q, queue, mr_key_table_bucket(q, &next), older_ms);
+
+		mr_work(q, 1);
+		/* The record may go with its last entry: the bucket is read again. */
+		for (; k != NULL && mr_work_left(q); count++) {
+			struct mr_queue_entry *e =
+				mr_entry_of_ref(q, k->returned != 0 ? k->returned : k->head);
+
+			mr_work(q, MR_WORK_BACK + (e->body_bytes >> MR_WORK_LARGE));
+			mr_queue_take(q, queue, e);
+			mr_queue_done(q, queue, e);
+			next = again;
+			k = older_in(q, queue, mr_key_table_bucket(q, &next), older_ms);
+		}
+		if (k != NULL)
+			return count; /* the rest of the bucket has its turn later */
+		*cursor = next;
+	} while (*cursor != 0 && mr_work_left(q));
 	return count;
 }
 

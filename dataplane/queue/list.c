@@ -2,6 +2,7 @@
 /* list: the rows of queues and of their consumers, for operators. */
 #include <errno.h>
 
+#include "dataplane/queue/about.h"
 #include "dataplane/queue/bind.h"
 #include "dataplane/queue/command.h"
 #include "dataplane/queue/dead.h"
@@ -149,6 +150,8 @@ static uint32_t write_row(struct mr_queue_request *r, const struct mr_queue *que
 			      .keys_held = queue->keys == NULL ? 0 : queue->keys->held_count,
 			      .keys_moved = queue->keys == NULL ? 0 : queue->keys->moved,
 			      .dead_letter = mr_dead_name_of(queue),
+			      .owner = mr_about_of(queue).owner,
+			      .description = mr_about_of(queue).description,
 		      });
 }
 

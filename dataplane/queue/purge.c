@@ -215,6 +215,49 @@ uint64_t mr_queue_empty(struct mr_queues *q, struct mr_queue *queue, uint32_t st
 	return count;
 }
 
+static bool is_older(const struct mr_queues *q, const struct mr_queue_entry *e, uint64_t older_ms)
+{
+	return e != NULL && (uint32_t)q->now_ms - e->born_ms >= older_ms;
+}
+
+static void discard(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	mr_work(q, 1 + (e->body_bytes >> MR_WORK_LARGE));
+	mr_queue_take(q, queue, e);
+	mr_queue_done(q, queue, e);
+}
+
+/* Discards old entries without a key. The oldest of a rank stands first. */
+static uint64_t purge_ranks(struct mr_queues *q, struct mr_queue *queue, uint64_t older_ms)
+{
+	struct mr_queue_entry *e;
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < mr_queue_ranks(queue); i++)
+		for (; mr_work_left(q) && is_older(q, e = mr_queue_oldest(queue, i), older_ms);
+			count++)
+			discard(q, queue, e);
+	return count;
+}
+
+uint64_t mr_queue_purge_older(
+	struct mr_queues *q, struct mr_queue *queue, uint64_t older_ms, uint32_t *cursor)
+{
+	uint64_t count = purge_ranks(q, queue, older_ms);
+	uint32_t at = *cursor > 0 ? *cursor - 1 : 0;
+
+	*cursor = at + 1;
+	if (!mr_work_left(q))
+		return count;
+	if (queue->keys != NULL)
+		count += mr_keys_purge_older(q, queue, older_ms, &at);
+	else
+		at = 0;
+	/* A table of keys that goes on from its beginning is at its end. */
+	*cursor = at == 0 && mr_work_left(q) ? 0 : at + 1;
+	return count;
+}
+
 void mr_queue_remove(struct mr_queues *q, struct mr_queue *queue)
 {
 	mr_work(q, MR_WORK_REMOVE);

@@ -67,6 +67,10 @@ struct mr_queue_template {
 	uint32_t options; /* bits of enum mrf_queue_option: those in `values` */
 	struct mrf_queue_options values;
 	struct mrf_string dead_letter; /* the value of QueueCommand.dead_letter */
+	struct mrf_string owner;
+	struct mrf_string description;
+	const struct mrf_string *binds; /* subjects that its queues are bound to */
+	uint32_t binds_count;
 };
 
 struct mr_queues_config {
@@ -113,6 +117,8 @@ void mr_queues_publish(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);
 /* Tells how many bindings the queue has. The table writer's thread. */
 void mr_queues_bind(struct mr_queues *q, uint32_t number, uint32_t count);
+/* Tells that the queue has all bindings that were asked for. The table writer's thread. */
+void mr_queues_bound(struct mr_queues *q, uint32_t number);
 /* Takes a Settle with all its settlements. */
 void mr_queues_settle(
 	struct mr_queues *q, uint64_t session, const struct mr_message_view *m, uint64_t now_ms);

@@ -2,7 +2,7 @@
 /* table: names, numbers and slots of queues, and the lists of their entries. */
 #include <errno.h>
 
-#include "dataplane/queue/engine.h"
+#include "dataplane/queue/about.h"
 #include "dataplane/queue/full.h"
 #include "dataplane/queue/key.h"
 #include "dataplane/queue/push.h"
@@ -143,6 +143,7 @@ void mr_queue_release(struct mr_queues *q, struct mr_queue *queue)
 	mr_ttl_free(q, queue);
 	mr_level_free(q, queue);
 	mr_keys_free(q, queue);
+	mr_about_free(q, queue);
 	mr_slab_release(q->store, queue, QUEUE_BYTES);
 }
 

@@ -210,23 +210,49 @@ static int bound_queue(struct mr_writer *wr, struct mrf_string name, uint32_t nu
 	return *q != NULL ? 0 : add_queue(wr, name, number, q);
 }
 
+/* Adds a binding unless there is one. -E2BIG: the queue has too many. */
+static int bind_one(struct mr_writer *wr, struct mr_writer_bound_queue *q,
+	struct mrf_string pattern, uint32_t *changed)
+{
+	int error;
+
+	if (*find_binding(q, pattern) != NULL)
+		return 0;
+	if (q->count == MR_WRITER_BINDINGS_MAX)
+		return -E2BIG;
+	error = add_binding(wr, q, pattern);
+	*changed += error == 0;
+	return error;
+}
+
+static int bind_all(struct mr_writer *wr, struct mr_writer_bound_queue *q, struct mrf_table t,
+	uint32_t *changed)
+{
+	uint32_t count = mrf_link_bind_patterns_count(t);
+	int error = 0;
+
+	for (uint32_t i = 0; error == 0 && i < count; i++)
+		error = bind_one(wr, q, mrf_link_bind_patterns_at(t, i), changed);
+	if (error == 0 && (count == 0 || mrf_link_bind_pattern(t).bytes > 0)) {
+		*changed = 0; /* of the subject that was asked for */
+		error = bind_one(wr, q, mrf_link_bind_pattern(t), changed);
+	}
+	return error;
+}
+
 void mr_writer_bind(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
-	struct mrf_string pattern = mrf_link_bind_pattern(t);
 	struct mr_writer_bound_queue *q = NULL;
 	int error = bound_queue(wr, mrf_link_bind_name(t), mrf_link_bind_queue(t), &q);
-	uint32_t changed = 1;
+	uint32_t changed = 0;
 
 	if (error != 0) {
 		refuse(wr, id, error, "no room for another bound queue (4,096)");
 		return;
 	}
-	if (*find_binding(q, pattern) != NULL)
-		changed = 0;
-	else if (q->count == MR_WRITER_BINDINGS_MAX)
-		error = -E2BIG;
-	else
-		error = add_binding(wr, q, pattern);
+	error = bind_all(wr, q, t, &changed);
+	if (error == 0)
+		mr_queues_bound(wr->workers[mr_queue_worker(q->number)]->queues.engine, q->number);
 	if (error == 0)
 		mr_writer_answer_bound(wr, id, q->count, changed);
 	else if (error == -E2BIG)

@@ -147,6 +147,17 @@ static bool polls_busy(const struct mr_config *c)
 	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
 }
 
+static void fill_binds(
+	struct mr_queue_template *to, struct mrf_string *binds, const struct mr_config_template *t)
+{
+	const char *text = t->binds;
+
+	for (uint32_t i = 0; i < t->binds_count; i++, text += strlen(text) + 1)
+		binds[i] = mrf_str(text);
+	to->binds = binds;
+	to->binds_count = t->binds_count;
+}
+
 static void fill_templates(struct mr_writer *wr)
 {
 	const struct mr_config *c = wr->config;
@@ -164,6 +175,10 @@ static void fill_templates(struct mr_writer *wr)
 			wr->templates[i].values.key_from = mrf_str(t->key_from);
 		if (t->options & MRF_QUEUE_OPTION_DEAD_LETTER)
 			wr->templates[i].dead_letter = mrf_str(t->dead_letter);
+		wr->templates[i].owner = mrf_str_n(t->owner, (uint32_t)strlen(t->owner));
+		wr->templates[i].description =
+			mrf_str_n(t->description, (uint32_t)strlen(t->description));
+		fill_binds(&wr->templates[i], wr->template_binds[i], t);
 	}
 }
 

@@ -138,6 +138,7 @@ struct mr_writer {
 	struct mr_worker *workers[MR_WORKERS_MAX];
 	struct mr_packet_pool blocks; /* memory of the mesh */
 	struct mr_queue_template templates[MR_CONFIG_TEMPLATES_MAX];
+	struct mrf_string template_binds[MR_CONFIG_TEMPLATES_MAX][MR_CONFIG_TEMPLATE_BINDS_MAX];
 	struct mr_port ports[MR_PORTS_MAX];
 	unsigned ports_count;
 	uint64_t ports_looked_ns;

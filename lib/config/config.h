@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/wire/queue_about.h"
 #include "lib/wire/queue_key.h"
 #include "flatbuf/wire.h"
 
@@ -26,6 +27,7 @@
 #define MR_CONFIG_PORT_ADDRESSES_MAX 8
 #define MR_CONFIG_NETWORKS_MAX       32
 #define MR_CONFIG_TEMPLATES_MAX      32
+#define MR_CONFIG_TEMPLATE_BINDS_MAX 16
 
 /* The driver of a port, the first word of its text DRIVER,key=value,... */
 enum mr_config_driver {
@@ -61,6 +63,10 @@ struct mr_config_template {
 	struct mrf_queue_options values;
 	char key_from[MR_QUEUE_KEY_FROM_MAX + 1]; /* in place of values.key_from */
 	char dead_letter[256];                    /* a queue, "none" or "default" */
+	char owner[MR_QUEUE_OWNER_BYTES_MAX + 1];
+	char description[MR_QUEUE_DESCRIPTION_BYTES_MAX + 1];
+	char binds[1024]; /* subjects, each with NUL at its end */
+	uint32_t binds_count;
 };
 
 /* The fate of a full receiver for which publishers have waited block_ms_max. */

@@ -2,7 +2,7 @@
 /* templates: parses the texts of queues.templates: PATTERN,key=value,key=value,...
  *
  * PATTERN matches names of queues as a pattern matches subjects. The options are those of
- * `millrace queue edit` (lib/config/queue_option.h).
+ * `millrace queue edit` (lib/config/queue_option.h). A description takes the rest of the text.
  *
  * Owns      Nothing.
  * Errors    -EINVAL with the faulty part and the expected one.

@@ -7,7 +7,7 @@
 show() { "$millrace" queue show "$1" --json | jq -r ".$2"; }
 is_ready() { [ "$(show "$1" ready)" -eq "$2" ]; }
 
-bus_start --workers 2 --set 'queues.templates=mail.*,dead_letter=none;keys.*,policy=key-shared'
+bus_start --workers 2 --set 'queues.templates=mail.*,dead_letter=none;keys.*,policy=key-shared;bound.*,bind=orders.*.created,bind=orders.retry,owner=shop,description=to pack'
 
 say "a place at another worker is refused, with a name that is not"
 here='' away=''
@@ -72,3 +72,42 @@ for json in '' --json; do
 done
 expect_status 1 "$millrace" queue show keys.a
 expect_status 0 "$millrace" push keys.a x --when-full refuse
+
+say "a template binds the queues that are made under it, and says whose they are and what for"
+expect_status 0 "$millrace" push bound.a x
+"$millrace" pub orders.eu.created 1
+"$millrace" pub orders.retry 2
+wait_for "both are in" is_ready bound.a 3
+expect_equal "shown" "$("$millrace" queue show bound.a --json | jq -c '[.owner, .description, .subjects, .edited]')" \
+	'["shop","to pack",["orders.*.created","orders.retry"],"owner,description"]'
+expect_match "in the list" "$("$millrace" queues --wide)" 'bound\.a .* shop  *to pack'
+expect_status 0 "$millrace" queue edit bound.a --owner mail --description 'to pack, and returns' max_deliver=9
+expect_match "what edit says of the owner" "$output" 'owner=mail, was shop'
+expect_match "what edit says of the description" "$output" 'description=to pack, and returns, was to pack'
+expect_status 0 "$millrace" queue edit bound.a description=
+expect_status 1 "$millrace" queue edit bound.a owner="$(printf 'x%.0s' {1..65})"
+expect_match "too long" "$errors" 'at most 64 bytes'
+expect_status 0 "$millrace" queue unbind bound.a orders.retry
+expect_status 0 "$millrace" push bound.a y
+expect_equal "unbound by an operator" "$("$millrace" queue show bound.a --json | jq -c .subjects)" '["orders.*.created"]'
+expect_status 0 "$millrace" queue bind bound.b extra
+expect_equal "by queue bind, too" "$(show bound.b bindings)" 3
+kill -9 "$(control_pid)"
+answers() { "$millrace" queue show bound.a >"$dir/null" 2>&1; }
+wait_for "control is back" answers
+expect_equal "after control was killed" "$("$millrace" queue show bound.a --json | jq -c '[.owner, .description, .bindings]')" '["mail","",1]'
+expect_status 1 "$millrace" up --run-dir "$dir/other" --set 'queues.templates=a.*,bind=b..c'
+expect_match "no subject" "$errors" 'queues.templates: found bind=b\.\.c; expected a subject or pattern'
+
+say "old messages are copied, moved, exported and purged by their age"
+for i in 1 2 3 4 5; do "$millrace" push aged "old $i" || exit; done
+ages() { [ "$("$millrace" queue peek aged --json | jq 'last.age_ms')" -gt 1000 ]; }
+wait_for "they are old" ages
+"$millrace" push aged young
+expect_equal "copied" "$("$millrace" queue copy aged aged.copies --older 1s --json | jq .count)" 5
+expect_equal "moved" "$("$millrace" queue move aged aged.moved --older 1s -n 1 --json | jq .count)" 1
+expect_equal "exported" "$("$millrace" queue export aged --older 1s -n 1 2>"$dir/null" | jq -r .payload)" 'old 2'
+expect_equal "purged" "$("$millrace" queue purge aged --older 1s --json | jq .count)" 3
+expect_equal "left" "$("$millrace" queue peek aged --json | jq -c 'map(.payload)')" '["young"]'
+expect_equal "no more" "$("$millrace" queue purge aged --older 1h --json | jq .count)" 0
+expect_status 2 "$millrace" queue import aged --older 1s

@@ -50,11 +50,12 @@ static void note_request(struct server *s, unsigned i, const uint8_t *data, size
 	snprintf(s->names[i], sizeof(s->names[i]), "%.*s",
 		(int)mrf_queue_command_name(command).bytes, mrf_queue_command_name(command).data);
 	options = mrf_queue_command_options(command);
-	snprintf(s->texts[i], sizeof(s->texts[i]), "%u %u %u %u %s %s",
+	snprintf(s->texts[i], sizeof(s->texts[i]), "%u %u %u %u %s %s %s %s",
 		mrf_queue_options_retry_min_ms(options), mrf_queue_options_retry_max_ms(options),
 		mrf_queue_options_retry_factor(options), mrf_queue_options_retry_jitter(options),
 		mrf_queue_options_key_from(options).data,
-		mrf_queue_command_dead_letter(command).data);
+		mrf_queue_command_dead_letter(command).data, mrf_queue_command_owner(command).data,
+		mrf_queue_command_description(command).data);
 	snprintf(s->patterns[i], sizeof(s->patterns[i]), "%s",
 		mrf_admin_request_pattern(request).data);
 }
@@ -358,10 +359,12 @@ static void edit_with_sends_the_other_values_too(void **state)
 	const struct mr_admin_options values = {.queue = {.messages_max = 7},
 		.retry = {.min_ms = 100, .max_ms = 900, .factor = 150, .jitter = 20},
 		.key_from = "token 2",
-		.dead_letter = "errors"};
+		.dead_letter = "errors",
+		.owner = "shop",
+		.description = "orders"};
 	const unsigned edits = MR_ADMIN_MESSAGES_MAX | MR_ADMIN_RETRY_MIN | MR_ADMIN_RETRY_MAX |
 			       MR_ADMIN_RETRY_FACTOR | MR_ADMIN_RETRY_JITTER | MR_ADMIN_KEY_FROM |
-			       MR_ADMIN_DEAD_LETTER;
+			       MR_ADMIN_DEAD_LETTER | MR_ADMIN_OWNER | MR_ADMIN_DESCRIPTION;
 	const struct mr_admin_options none = {0};
 	struct server s = {0};
 	struct mr_admin *a;
@@ -381,7 +384,7 @@ static void edit_with_sends_the_other_values_too(void **state)
 	server_stop(&s);
 	assert_int_equal(s.edits[0], edits);
 	assert_int_equal(s.messages_max[0], 7);
-	assert_string_equal(s.texts[0], "100 900 150 20 token 2 errors");
+	assert_string_equal(s.texts[0], "100 900 150 20 token 2 errors shop orders");
 }
 
 /* 257 must not become 1, the first policy. */

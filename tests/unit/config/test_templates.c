@@ -76,6 +76,37 @@ static void a_template_names_a_place_for_dead_letters(void **state)
 		"when_full=wait or when_full=refuse with policy=key-shared");
 }
 
+static void a_template_binds_and_says_who_and_what_for(void **state)
+{
+	struct mr_config_template t;
+	struct mr_config_fault f;
+
+	(void)state;
+	assert_int_equal(
+		mr_config_template_parse(
+			"jobs.*,bind=orders.>,owner=shop team,bind=a.b,description=one, two", &t,
+			&f),
+		0);
+	assert_int_equal(t.binds_count, 2);
+	assert_string_equal(t.binds, "orders.>");
+	assert_string_equal(t.binds + sizeof("orders.>"), "a.b");
+	assert_string_equal(t.owner, "shop team");
+	assert_string_equal(t.description, "one, two");
+	assert_int_equal(t.options, MRF_QUEUE_OPTION_OWNER | MRF_QUEUE_OPTION_DESCRIPTION);
+	assert_int_equal(mr_config_template_parse("jobs.*,bind=a", &t, &f), 0);
+	assert_int_equal(t.options, 0);
+	refuse("jobs,bind=a..b", "bind=a..b", "a subject or pattern, such as orders.*.created");
+	refuse("jobs,bind=", "bind=", "a subject or pattern");
+	refuse("jobs,bind=a,bind=a", "bind=a", "each subject once");
+	refuse("jobs,bnd=a", "bnd=a", "did you mean bind?");
+	refuse("jobs,bind=a,bind=b,bind=c,bind=d,bind=e,bind=f,bind=g,bind=h,bind=i,bind=j,bind=k,"
+	       "bind=l,bind=m,bind=n,bind=o,bind=p,bind=q",
+		"bind=q", "at most 16 subjects");
+	refuse("jobs,owner=a\tb", "owner=a?b", "at most 64 bytes of printable UTF-8");
+	refuse("jobs,owner=a,owner=b", "owner=b", "each option once");
+	refuse("jobs,description=\xff", "description=\xff", "at most 200 bytes of printable UTF-8");
+}
+
 static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 {
 	struct mr_config_template t;
@@ -143,6 +174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_becomes_a_pattern_and_options),
 		cmocka_unit_test(a_template_names_a_place_for_dead_letters),
+		cmocka_unit_test(a_template_binds_and_says_who_and_what_for),
 		cmocka_unit_test(bad_texts_are_refused_by_the_part_that_is_wrong),
 		cmocka_unit_test(set_takes_templates_parted_by_semicolons),
 	};

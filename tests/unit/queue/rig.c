@@ -236,6 +236,8 @@ int rig_command(struct rig *r, enum mrf_queue_verb verb, enum mrf_queue_kind kin
 				  .match_older_ms = r->match.older_ms,
 				  .match_first = r->match.first,
 				  .dead_letter = mrf_str(r->dead_letter),
+				  .owner = mrf_str(r->owner),
+				  .description = mrf_str(r->description),
 				  .ticket = r->ticket,
 				  .tags = &r->tag,
 				  .tags_count = r->tag != 0,

@@ -59,8 +59,9 @@ struct rig {
 	struct mrf_table row;
 	struct mrf_table table; /* its whole answer */
 	struct mrf_queue_options options;
-	uint32_t edits;          /* bits of enum mrf_queue_option, for Edit */
-	const char *dead_letter; /* for the next command, as the options */
+	uint32_t edits;                  /* bits of enum mrf_queue_option, for Edit */
+	const char *dead_letter;         /* for the next command, as the options */
+	const char *owner, *description; /* for Edit */
 	/* For the next Peek: what a message must have. */
 	struct {
 		const char *headers, *text;

@@ -47,6 +47,7 @@ struct operation {
 	void (*prepare)(void);
 	void (*begin)(void);
 	bool (*over)(void);
+	void (*again)(void); /* in each further round; NULL: nothing */
 };
 
 /* Opens the rig, prepares the operation, measures it, and asserts that no round took too long. */

@@ -26,6 +26,44 @@ static void purge_one(void)
 	assert_int_equal(r.count, 1);
 }
 
+static void purge_older(void)
+{
+	r.match.older_ms = 1;
+	assert_int_equal(rig_command(&r, MRF_QUEUE_VERB_PURGE_OLDER, MRF_QUEUE_KIND_QUEUE, "work",
+				 0, 0, r.edits),
+		0);
+	r.edits = mrf_queue_answer_looked(r.table);
+}
+
+static void prepare_old(void)
+{
+	prepare_full();
+	r.now_ms += 10;
+}
+
+static void prepare_old_keys(void)
+{
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	queue = rig_make(&r, "work");
+	for (uint32_t i = 0; i < messages; i++)
+		fill(queue, 1, &(struct mrf_push_options){.key = 1 + i % 10000});
+	r.now_ms += 10;
+}
+
+static bool nothing_is_older(void)
+{
+	return r.edits == 0 && ready("work") == 0;
+}
+
+static void purge_of_old_messages_takes_slices(void **state)
+{
+	(void)state;
+	measure(&(struct operation){"purge of old ones", prepare_old, purge_older, nothing_is_older,
+		.again = purge_older});
+	measure(&(struct operation){"purge of old ones of 10,000 keys", prepare_old_keys,
+		purge_older, nothing_is_older, .again = purge_older});
+}
+
 static void delete (void)
 {
 	must(MRF_QUEUE_VERB_DELETE, "work");
@@ -627,6 +665,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(purge_takes_slices),
 		cmocka_unit_test(purge_of_many_keys_takes_slices),
+		cmocka_unit_test(purge_of_old_messages_takes_slices),
 		cmocka_unit_test(purge_of_delayed_messages_takes_slices),
 		cmocka_unit_test(purge_of_returned_messages_takes_slices),
 		cmocka_unit_test(purge_of_a_message_of_many_fragments_takes_slices),

@@ -7,6 +7,8 @@
 
 static struct rig r;
 
+static const struct mrf_string subjects[] = {{"orders.*.created", 16}, {"orders.retry", 12}};
+
 static const struct mr_queue_template templates[] = {
 	{"jobs.*", 6,
 		MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_WHEN_FULL |
@@ -15,6 +17,9 @@ static const struct mr_queue_template templates[] = {
 	{"jobs.>", 6, MRF_QUEUE_OPTION_MESSAGES_MAX | MRF_QUEUE_OPTION_BYTES_MAX,
 		{.messages_max = 5, .bytes_max = 0}},
 	{"mail.*", 6, MRF_QUEUE_OPTION_DEAD_LETTER, .dead_letter = {"mail", 4}},
+	{"about.*", 7, MRF_QUEUE_OPTION_OWNER | MRF_QUEUE_OPTION_DESCRIPTION, .owner = {"shop", 4},
+		.description = {"orders to pack", 14}},
+	{"bound.*", 7, .binds = subjects, .binds_count = 2},
 	{"keys.*", 6, MRF_QUEUE_OPTION_POLICY, {.policy = MRF_QUEUE_POLICY_KEY_SHARED}},
 	{"drop.*", 6, MRF_QUEUE_OPTION_WHEN_FULL, {.when_full = MRF_QUEUE_FULL_DROP_OLDEST}},
 	{"turns.*", 7, MRF_QUEUE_OPTION_POLICY, {.policy = MRF_QUEUE_POLICY_ROUND_ROBIN}},
@@ -212,6 +217,75 @@ static void the_place_itself_may_match_the_template(void **state)
 	assert_string_equal(mrf_queue_row_dead_letter(row).data, "lost.all");
 }
 
+static void edit(uint32_t edits, int code)
+{
+	r.edits = edits;
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_EDIT, MRF_QUEUE_KIND_QUEUE, "about.a", 0, 0, 0),
+		code);
+	r.edits = 0;
+	r.owner = r.description = NULL;
+}
+
+static void expect_about(const char *owner, const char *description)
+{
+	struct mrf_table row = rig_show(&r, MRF_QUEUE_KIND_QUEUE, "about.a");
+
+	assert_int_equal(mrf_queue_row_owner(row).bytes, strlen(owner));
+	assert_memory_equal(mrf_queue_row_owner(row).data, owner, strlen(owner));
+	assert_int_equal(mrf_queue_row_description(row).bytes, strlen(description));
+	assert_memory_equal(mrf_queue_row_description(row).data, description, strlen(description));
+}
+
+static void a_template_names_owner_and_description_and_an_operator_changes_them(void **state)
+{
+	(void)state;
+	(void)rig_make(&r, "about.a");
+	expect_about("shop", "orders to pack");
+	r.owner = "mail";
+	edit(MRF_QUEUE_OPTION_OWNER, 0);
+	expect_about("mail", "orders to pack");
+	r.description = "";
+	edit(MRF_QUEUE_OPTION_DESCRIPTION, 0);
+	expect_about("mail", "");
+	/* If one option is refused none is changed. */
+	r.owner = "other";
+	r.options.max_deliver = 0;
+	edit(MRF_QUEUE_OPTION_OWNER | MRF_QUEUE_OPTION_MAX_DELIVER, -EINVAL);
+	r.owner = "a\nb";
+	edit(MRF_QUEUE_OPTION_OWNER, -EINVAL);
+	assert_string_equal(mrf_queue_answer_text(r.table).data,
+		"owner: expected at most 64 bytes of printable UTF-8");
+	expect_about("mail", "");
+	r.owner = "";
+	edit(MRF_QUEUE_OPTION_OWNER, 0);
+	expect_about("", "");
+}
+
+static uint32_t binds_of(const char *name)
+{
+	(void)rig_make(&r, name);
+	return mrf_queue_answer_binds_count(r.table);
+}
+
+static void subjects_of_a_template_are_told_until_the_queue_was_bound_once(void **state)
+{
+	(void)state;
+	assert_int_equal(binds_of("jobs.a"), 0);
+	assert_int_equal(binds_of("bound.a"), 2);
+	assert_string_equal(mrf_queue_answer_name(r.table).data, "bound.a");
+	assert_string_equal(mrf_queue_answer_binds_at(r.table, 0).data, "orders.*.created");
+	/* A part of the bindings is not enough. */
+	mr_queues_bind(r.queues, r.queue, 1);
+	assert_int_equal(binds_of("bound.a"), 2);
+	mr_queues_bind(r.queues, r.queue, 2);
+	mr_queues_bound(r.queues, r.queue);
+	assert_int_equal(binds_of("bound.a"), 0);
+	/* What an operator unbinds stays unbound. */
+	mr_queues_bind(r.queues, r.queue, 0);
+	assert_int_equal(binds_of("bound.a"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +298,8 @@ int main(void)
 		RIG_TEST(an_open_that_a_template_contradicts_is_told_so),
 		RIG_TEST(a_place_of_a_template_at_another_worker_is_told_so),
 		RIG_TEST(the_place_itself_may_match_the_template),
+		RIG_TEST(a_template_names_owner_and_description_and_an_operator_changes_them),
+		RIG_TEST(subjects_of_a_template_are_told_until_the_queue_was_bound_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

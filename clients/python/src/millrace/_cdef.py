@@ -132,6 +132,8 @@ struct mr_admin_options {
     struct mr_queue_retry retry;
     const char *key_from;
     const char *dead_letter;
+    const char *owner;
+    const char *description;
     @GROWS@
 };
 

@@ -12,7 +12,8 @@ _EDITS = {"policy": 1, "when_full": 2, "messages_max": 4, "bytes_max": 8, "age_m
           "ack_timeout_ms": 32, "max_deliver": 64, "breaker_failures": 256, "breaker_reset_ms": 512,
           "breaker_probes": 1024, "when_expired": 2048, "aging_s": 4096, "single_active": 8192,
           "in_flight_per_key": 16384}
-_EDITS_TEXT = {"key_from": 32768, "dead_letter": 1048576}
+_EDITS_TEXT = {"key_from": 32768, "dead_letter": 1048576, "owner": 2097152,
+               "description": 4194304}
 # Named retry_min_ms and so on: fields of struct mr_queue_retry.
 _EDITS_RETRY = {"min_ms": 65536, "max_ms": 131072, "factor": 262144, "jitter": 524288}
 
