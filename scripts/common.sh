@@ -11,7 +11,7 @@ fail() {
 
 # usage FROM: prints the comment that opens the script, from line FROM on.
 usage() {
-	sed -n "$1,\$p" "scripts/$script" | sed -n '/^#/!q; s/^# \{0,1\}//; p'
+	sed -n "$1,\$ { /^#/!q; s/^# \{0,1\}//; p }" "scripts/$script"
 }
 
 # follow LOG REGEX COMMAND...: runs the command, its output goes to LOG. Its lines that match REGEX are progress: on
