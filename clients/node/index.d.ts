@@ -54,12 +54,16 @@ export interface SubscribeOptions {
   sender?: boolean
 }
 
-/** Options of a queue or service that this client makes; what is missing is the default of the bus. */
-export interface QueueOptions {
-  /** 1 least recently used, 2 round robin, 3 least outstanding, 4 random, 5 weighted, 6 key-shared. */
-  policy?: 0 | 1 | 2 | 3 | 4 | 5 | 6
-  /** A push to a full queue: 1 waits, 2 is refused. */
-  whenFull?: 0 | 1 | 2
+/** How a queue chooses the consumer of the next message. */
+export type Policy = 'default' | 'least-recently-used' | 'round-robin' | 'least-outstanding' | 'random' | 'weighted' |
+  'key-shared'
+
+/** Options of a service that this client makes; what is missing is the default of the bus. */
+export interface ServiceOptions {
+  /** A number is the place in this list. */
+  policy?: Policy | 0 | 1 | 2 | 3 | 4 | 5 | 6
+  /** The fate of a push to a full queue: 'wait', 'refuse', or to discard the oldest message or make it a dead letter. */
+  whenFull?: 'default' | 'wait' | 'refuse' | 'drop-oldest' | 'dead-letter' | 0 | 1 | 2 | 3 | 4
   messagesMax?: number | bigint
   bytesMax?: number | bigint
   ageMaxMs?: number
@@ -69,9 +73,17 @@ export interface QueueOptions {
   breakerFailures?: number
   breakerResetMs?: number
   breakerProbes?: number
-  /** 2: one consumer gets all messages, the others stand by; 1: all get messages. */
-  singleActive?: 0 | 1 | 2
-  /** Key-shared: messages of one key that may be unsettled at once. */
+}
+
+/** Options of a queue that this client makes; what is missing is the default of the bus, which agrees with any. */
+export interface QueueOptions extends ServiceOptions {
+  /** The fate of a message whose time to live is over; default: discard. */
+  whenExpired?: 'default' | 'discard' | 'dead-letter' | 0 | 1 | 2
+  /** A waiting message counts as one level of priority higher for each such time. */
+  agingMs?: number
+  /** True: one consumer gets all messages, the others stand by. */
+  singleActive?: boolean | 0 | 1 | 2
+  /** Key-shared: messages of one key that may be unsettled at once; default 1. */
   inFlightPerKey?: number
   /** Key-shared: "header NAME" or "token N", the key of a message that is pushed without one. */
   keyFrom?: string
@@ -80,6 +92,8 @@ export interface QueueOptions {
   retryMaxMs?: number
   retryFactor?: number
   retryJitter?: number
+  /** Queue that gets the dead letters; "none": they are discarded; "default": NAME.dead. */
+  deadLetter?: string
 }
 
 export interface ConsumeOptions {
@@ -95,6 +109,12 @@ export interface ConsumeOptions {
   prefetchBytes?: number
   /** One consumer of the queue gets all messages, the others stand by. */
   exclusive?: boolean
+  /** A delivery may be worked on for `renewMaxMs`, whatever the queue's time-out, also by a function that blocks. */
+  autoRenew?: boolean
+  /** Implies `autoRenew`; default 5 minutes. */
+  renewMaxMs?: number
+  /** Told of a delivery that the bus took back: stop working on it. */
+  onRecall?: (d: Delivery) => unknown
 }
 
 export interface CallOptions {
@@ -131,7 +151,7 @@ export interface StreamOptions {
 export interface ServeOptions {
   /** Calls in hand at a time; default 1. */
   prefetch?: number
-  queue?: QueueOptions
+  queue?: ServiceOptions
   /** Take requests in parts: `for await (const part of request.parts)`. Otherwise their callers get EREMOTEIO. */
   streams?: boolean
   /** Parts of a request that wait to be read, at most; default 64. */
@@ -167,6 +187,11 @@ export class Client extends EventEmitter {
   requestMany(subject: string, payload?: Payload, options?: RequestManyOptions): Promise<Message[]>
 
   queue(name: string, options?: QueueOptions): Promise<Queue>
+  /**
+   * Takes back the messages of a queue with this ticket that are not due, also those of another client of this host, and
+   * ends what repeats with it. ESRCH: there is none.
+   */
+  cancel(queue: string, ticket: number): Promise<void>
   consume(name: string, options?: ConsumeOptions): Promise<Consumer>
   consume(name: string, callback: (d: Delivery) => unknown, options?: ConsumeOptions): Promise<Consumer>
   /** The handler's result is the reply; undefined: it answers by respond(). If it throws, the call fails. */
@@ -229,6 +254,19 @@ export class Subscription extends Receiver<Message> {
   unsubscribe(): Promise<void>
 }
 export class Consumer extends Receiver<Delivery> {
+  /** Of the queue; 0: not known. */
+  readonly ackTimeoutMs: number
+  /** Limit of attempts of the queue; 0: none, or not known. */
+  readonly maxDeliver: number
+  /**
+   * Up to `max` deliveries: as soon as there are so many, or those that came within `waitMs`; without it no limit. More
+   * than `prefetch` unsettled ones never come. An empty array: none came. ENOENT: the consumer has ended.
+   */
+  nextBatch(max: number, waitMs?: number): Promise<Delivery[]>
+  /** True: the deliveries that the program holds are renewed, as those that wait always are. */
+  renew(on: boolean): void
+  /** The delay of a nack without one, while the queue has no back-off. */
+  retryDelay(delayMs: number): void
   /** Stops the deliveries until resume(); what was sent already still comes. */
   pause(): Promise<void>
   /** Ends a pause(), but not a pause by an operator. */
@@ -239,7 +277,14 @@ export class Service extends Receiver<Request> {}
 /** Settlements return false if the delivery is not this client's any more. */
 export class Delivery extends Message {
   readonly redelivered: number
+  /** Earlier attempts, which count towards `maxDeliver`. */
   readonly attempts: number
+  /** Priority from 0 to 9. */
+  readonly level: number
+  /** The bus took it back: another consumer gets it. */
+  readonly recalled: boolean
+  /** The number by which the bus knows it. */
+  readonly number: bigint
   /** Of a producer that promised exactly once; otherwise 0. */
   readonly publisher: bigint
   readonly id: bigint
@@ -302,8 +347,8 @@ export class Stream implements AsyncIterable<Message> {
 export class Queue {
   readonly name: string
   readonly unaccepted: number
-  /** Resolves when the queue has it. */
-  push(payload: Payload, options?: PushOptions & { publisher?: bigint; id?: bigint }): Promise<void>
+  /** Resolves when the queue has it; with `bestEffort` when it was sent: a full queue loses it, and the bus counts it. */
+  push(payload: Payload, options?: PushOptions & { publisher?: bigint; id?: bigint; bestEffort?: boolean }): Promise<void>
   /** A new number for a push that waits, by which cancel() finds it. */
   ticket(): number
   /** Takes back the messages with this ticket that are not due, and ends what repeats with it. ESRCH: there is none. */
@@ -321,14 +366,16 @@ export interface PushOptions {
   delayMs?: number
   /** Not delivered before this time, ms since 1970. Not with delayMs. */
   atMs?: number
-  /** Messages of one key go to one consumer in order, in a queue with policy 6; 1 to 255 bytes. */
+  /** Messages of one key go to one consumer in order, in a queue with the policy 'key-shared'; 1 to 255 bytes. */
   key?: string
   /** Cancels the message while it waits: a number of Queue.ticket(). */
   ticket?: number
   /** With a ticket: the queue repeats the message each time, at least 100 ms. */
   everyMs?: number
-  /** With a ticket: likewise, at the times of five fields as in crontab(5). */
+  /** With a ticket: likewise, at the times of five fields as in crontab(5), and a zone: '0 8 * * mon-fri +0100'. */
   cron?: string
+  /** Failed attempts elsewhere, of a message that is moved: they count as if they had failed here. */
+  attempts?: number
 }
 
 /** A message for Delivery.settleAndPush(). */

@@ -48,4 +48,8 @@ expect_status 0 "$millrace" pull js.bills --raw -n 1
 expect_equal "the bill" "$output" 'to pay: chair'
 expect_status 0 "$millrace" pull js.parcels --raw -n 1
 expect_equal "the parcel" "$output" chair
+
+say "options of queues"
+expect_status 0 "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/queues.js" "udp://$net_bus4:7400"
+expect_equal "the last behaviour" "$(tail -n 1 <<<"$output")" a_delivery_that_nobody_settles_is_recalled
 bus_stop

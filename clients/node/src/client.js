@@ -626,6 +626,14 @@ export class Client extends EventEmitter {
     return queue
   }
 
+  /**
+   * Takes back the messages of a queue with this ticket that are not due, also those of another client of this host, and
+   * ends what repeats with it.
+   */
+  async cancel(name, ticket) {
+    await this.control('CancelRequest', { queue: name, ticket })
+  }
+
   consume(name, ...rest) {
     const callback = typeof rest[0] === 'function' ? rest.shift() : null
     return this.receive(new Consumer(this, name, rest[0] ?? {}, callback))

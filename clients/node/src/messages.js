@@ -124,6 +124,28 @@ export class Inbox {
     }
   }
 
+  /** As next(), but null when nothing came within the time. */
+  within(ms) {
+    if (this.items.length > 0 || this.ended || ms === Infinity) return this.next()
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        resolve: (next) => (clearTimeout(timer), resolve(next)),
+        reject: (error) => (clearTimeout(timer), reject(error))
+      }
+      const timer = setTimeout(() => {
+        this.waiting.splice(this.waiting.indexOf(waiter), 1)
+        resolve(null)
+      }, ms)
+      this.waiting.push(waiter)
+    })
+  }
+
+  /** Drops an item that waits. */
+  remove(item) {
+    const at = this.items.findIndex((waits) => waits.item === item)
+    if (at >= 0) this.items.splice(at, 1)[0].release?.()
+  }
+
   next() {
     const first = this.items.shift()
     if (first) {

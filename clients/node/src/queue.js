@@ -2,14 +2,16 @@
 // queue: pushing to a queue: the window of open pushes, retries of a full queue, and the next session.
 import { randomInt } from 'node:crypto'
 import { MillraceError, statusError } from './errors.js'
+import { queueOptions } from './queue_options.js'
 import { Flag, Kind, pushOptions } from './wire.js'
 
 const RETRY_MS = 50
 const RETRY_MS_MAX = 1000
 const FULL = [429, 507, 508]
 const PRIORITY = { high: Flag.High, low: Flag.Low, normal: 0 }
-const Option = { ttl: 1, delay: 2, key: 4, priority: 8, ticket: 16, repeat: 32 }
-const Repeat = { every: 1, cron: 2 }
+const Option = { ttl: 1, delay: 2, key: 4, priority: 8, ticket: 16, repeat: 32, deadLetter: 64, restored: 128 }
+const Repeat = { every: 1, cron: 2, restored: 3 }
+const ATTEMPTS_MAX = 65535
 const EVERY_MS_MIN = 100
 const KEY_BYTES_MAX = 255
 const TICKET_MAX = 2 ** 48 - 1
@@ -26,10 +28,14 @@ export class Queue {
   }
 
   async open() {
-    const answer = await this.client.control('QueueRequest', { kind: 0, name: this.name, options: this.options,
-      knowsMemory: true, knowsShare: true })
+    const wish = queueOptions(this.options)
+    const answer = await this.client.control('QueueRequest', { kind: 0, name: this.name, ...wish, knowsMemory: true,
+      knowsShare: true })
     Object.assign(this, { number: answer.queue, window: Math.max(1, answer.window), waits: answer.waits !== 0,
       pushOptions: answer.pushOptions ?? 0 })
+    if (wish.deadLetter !== undefined && !(this.pushOptions & Option.deadLetter)) {
+      throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know deadLetter')
+    }
   }
 
   /** After a new session: what was not accepted is sent again. */
@@ -48,30 +54,35 @@ export class Queue {
   // The parts of a push: with options a PushOptions, whose block stands before the header block.
   parts(payload, options = {}) {
     const { headers, priority = 'normal', ttlMs = 0, delayMs = 0, atMs = 0, key = null, ticket = 0, everyMs = 0,
-      cron = null } = options
+      cron = null, attempts = 0 } = options
     const level = typeof priority === 'number' ? priority : null
     const wanted = (ttlMs ? Option.ttl : 0) | (delayMs || atMs ? Option.delay : 0) | (level === null ? 0 : Option.priority) |
-      (key === null ? 0 : Option.key) | (ticket ? Option.ticket : 0) | (everyMs || cron !== null ? Option.repeat : 0)
+      (key === null ? 0 : Option.key) | (ticket ? Option.ticket : 0) | (everyMs || cron !== null ? Option.repeat : 0) |
+      (attempts ? Option.restored : 0)
     if (wanted === 0) return this.client.parts(Kind.Push, '', payload, headers)
     this.check(options, level)
     if (wanted & ~this.pushOptions) {
       throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know this option of a push')
     }
-    const repeat = everyMs ? Repeat.every : cron !== null ? Repeat.cron : 0
-    const block = pushOptions({ ttlMs, delayMs: everyMs || delayMs, atMs, level, key, ticket, repeat })
+    const repeat = everyMs ? Repeat.every : cron !== null ? Repeat.cron : attempts ? Repeat.restored : 0
+    const block = pushOptions({ ttlMs, delayMs: everyMs || delayMs, atMs, level, key, ticket: attempts || ticket, repeat })
     const lines = { ...(key !== null && { 'Millrace-Key': key }), ...(cron !== null && { 'Millrace-Cron': cron }), ...headers }
     const parts = this.client.parts(Kind.PushOptions, '', payload, lines)
     return { ...parts, block: Buffer.concat([block, parts.block]), bytes: parts.bytes + block.length }
   }
 
   // Throws for options that the bus would refuse.
-  check({ delayMs = 0, atMs = 0, key = null, ticket = 0, everyMs = 0, cron = null }, level) {
+  check({ delayMs = 0, atMs = 0, key = null, ticket = 0, everyMs = 0, cron = null, attempts = 0 }, level) {
     const refuse = (text) => { throw new MillraceError('EINVAL', text) }
     const times = [delayMs, atMs, everyMs, cron].filter((time) => time !== null && time !== 0).length
     if (level !== null && !(Number.isInteger(level) && level >= 0 && level <= 9)) {
       refuse('a priority is high, normal, low or a level from 0 to 9')
     }
     if (times > 1) refuse('only one of delayMs, atMs, everyMs and cron')
+    if (attempts !== 0 && (times > 0 || ticket !== 0)) refuse('attempts are of a message without a time and a ticket')
+    if (!(Number.isInteger(attempts) && attempts >= 0 && attempts <= ATTEMPTS_MAX)) {
+      refuse(`attempts is 0 to ${ATTEMPTS_MAX}`)
+    }
     if (key !== null && (!/^[^\x00-\x1f\x7f]+$/.test(key) || Buffer.byteLength(key) > KEY_BYTES_MAX)) {
       refuse('a key has 1 to 255 bytes without control characters')
     }
@@ -87,14 +98,27 @@ export class Queue {
   }
 
   /** Takes back the messages with this ticket that are not due, and ends what repeats with it. */
-  async cancel(ticket) {
-    await this.client.control('CancelRequest', { queue: this.name, ticket })
+  cancel(ticket) {
+    return this.client.cancel(this.name, ticket)
   }
 
-  /** Resolves when the queue has it. */
+  /** Resolves when the queue has it; best effort: when it was sent. */
   push(payload, options = {}) {
-    const { priority = 'normal', publisher = 0n, id = this.client.nextId() } = options
+    const { priority = 'normal', publisher = 0n, id = this.client.nextId(), bestEffort = false } = options
+    if (bestEffort) return this.attempt(payload, options)
     return this.give(this.parts(payload, options), { flags: PRIORITY[priority] ?? 0, origin: { publisher, id } })
+  }
+
+  // Nobody is told of a full queue: the bus counts the push.
+  async attempt(payload, options) {
+    if (options.publisher !== undefined || options.id !== undefined) {
+      throw new MillraceError('EINVAL', 'best effort has no number')
+    }
+    this.client.need()
+    const fields = { target: this.number, flags: PRIORITY[options.priority] ?? 0 }
+    if (!this.client.promiseParts(this.parts(payload, options), fields)) {
+      throw new MillraceError('EAGAIN', 'the buffer to the bus is full: wait for room()')
+    }
   }
 
   // `own`: see Client.outgoing.

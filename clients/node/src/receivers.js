@@ -4,6 +4,7 @@ import { MillraceError } from './errors.js'
 import { headerBlock } from './headers.js'
 import { Inbox, Message } from './messages.js'
 import { pushOutputs } from './outputs.js'
+import { queueOptions } from './queue_options.js'
 import { Intake, Parts, REPLIES, granted, partMessage } from './streams.js'
 import { Kind, SettleVerb, settlement, message } from './wire.js'
 
@@ -12,7 +13,11 @@ const WINDOW = 64 // parts in flight per request
 const SINGLE_ACTIVE = 2
 const SETTLE_ERROR = 1 // SettleOption
 const ERROR_MAX = 256
-const Known = { Rate: 2, PrefetchBytes: 4, Paused: 8, SingleActive: 16 } // ConsumeOption
+const Known = { Rate: 2, PrefetchBytes: 4, Paused: 8, SingleActive: 16, Lease: 32, DeadLetter: 64 } // ConsumeOption
+const LEASE_MS = 300000
+const LEASE_MS_MAX = 86400000
+const LEVELS = [4, 7, 1] // of the priorities with a name; the others are LEVEL_0 and above
+const LEVEL_0 = 16
 
 // A text without what would end the line, as the C library writes it.
 const errorText = (error) => String(error).replace(/[\0\r\n]/g, ' ').slice(0, ERROR_MAX)
@@ -34,6 +39,8 @@ class Receiver {
   async open() {
     const answer = await this.client.control(...this.request())
     this.queue = answer.queue ?? 0
+    this.ackTimeoutMs = answer.ackTimeoutMs ?? 0
+    this.maxDeliver = answer.maxDeliver ?? 0
     this.renewMs = Math.max(10, (answer.ackTimeoutMs || 30000) / 4)
     this.known = answer.consumeOptions ?? 0
     this.settleOptions = answer.settleOptions ?? 0
@@ -69,10 +76,14 @@ class Receiver {
     }
   }
 
+  next() {
+    return this.inbox.next()
+  }
+
   [Symbol.asyncIterator]() {
     if (!this.inbox) throw new TypeError('it has a callback')
     return {
-      next: () => this.inbox.next(),
+      next: () => this.next(),
       return: async () => {
         await this.close()
         return { value: undefined, done: true }
@@ -128,14 +139,22 @@ export class Delivery extends Message {
     this.#raw = m
     this.#session = consumer.client.session
     this.settled = false
+    this.recalled = false
+    this.number = m.delivery.tag
     this.redelivered = m.delivery.redelivered
     this.attempts = m.delivery.redelivered - m.delivery.spared
+    this.level = LEVELS[m.delivery.priority] ?? m.delivery.priority - LEVEL_0
     this.publisher = m.origin?.publisher ?? 0n
     this.id = m.origin?.id ?? 0n
   }
 
+  /** The program may settle it. */
+  get inHand() {
+    return !this.settled && !this.recalled && this.#session.state === 'open'
+  }
+
   #settle(verb, delayMs, ends = true, error = null) {
-    if (this.settled || this.#session.state !== 'open') return false
+    if (!this.inHand) return false
     this.settled = ends
     this.#consumer.settle(this.#raw.delivery, verb, delayMs, error)
     return true
@@ -156,9 +175,7 @@ export class Delivery extends Message {
 
   /** Pushes the outputs, and acks when their queues have accepted them, in one step. */
   async settleAndPush(outputs = [], { reject = false, delayMs = 100, atLeastOnce = false } = {}) {
-    if (this.settled || this.#session.state !== 'open') {
-      throw new MillraceError('ENOENT', 'the delivery is not in hand any more')
-    }
+    if (!this.inHand) throw new MillraceError('ENOENT', 'the delivery is not in hand any more')
     const done = pushOutputs(this.#consumer.client, this, this.#consumer.name, outputs, atLeastOnce)
     this.settled = true // by this call alone
     const settle = (verb, delay) => {
@@ -178,6 +195,7 @@ export class Delivery extends Message {
       clearInterval(renewal)
     }
     if (!settle(SettleVerb.Ack, 0)) {
+      if (this.recalled) throw new MillraceError('ENOENT', 'the bus took the input back: its outputs are known when it comes again')
       throw new MillraceError('ENOTCONN', 'the connection was lost: the input comes again, and its outputs are known then')
     }
   }
@@ -188,28 +206,43 @@ export class Delivery extends Message {
 }
 
 export class Consumer extends Receiver {
+  #held = new Map() // tag: {delivery, waits} of what is not settled; the prefetch bounds it
+  #renewal = null
+  #renews = false
+  #retryDelayMs = 0
+
   constructor(client, name, options, callback) {
     super(client, options, callback)
     this.name = name
     this.paused = false
+    if (this.inbox) this.inbox.max = Infinity // the prefetch bounds it
   }
 
   request() {
     const { prefetch, weight, tag, prefetchBytes, rate = 0, exclusive } = this.options
-    const queue = exclusive ? { ...this.options.queue, singleActive: SINGLE_ACTIVE } : this.options.queue
-    return ['ConsumeRequest', { subscription: this.number, kind: 0, name: this.name, options: queue, prefetch, weight,
-      tag, rate: Math.round(rate * 1000), prefetchBytes, paused: this.paused ? 1 : 0 }]
+    const wish = queueOptions(this.options.queue)
+    const options = exclusive ? { ...wish.options, singleActive: SINGLE_ACTIVE } : wish.options
+    return ['ConsumeRequest', { subscription: this.number, kind: 0, name: this.name, options, prefetch, weight, recalls: 1,
+      tag, rate: Math.round(rate * 1000), prefetchBytes, paused: this.paused ? 1 : 0, deadLetter: wish.deadLetter }]
   }
 
   /** An older bus would ignore these options. */
   async open() {
-    const { rate, prefetchBytes, exclusive } = this.options
-    const wanted = (rate ? Known.Rate : 0) | (prefetchBytes ? Known.PrefetchBytes : 0) | (exclusive ? Known.SingleActive : 0)
+    const { rate, prefetchBytes, exclusive, queue } = this.options
+    const wanted = (rate ? Known.Rate : 0) | (prefetchBytes ? Known.PrefetchBytes : 0) | (exclusive ? Known.SingleActive : 0) |
+      (this.#leaseMs > 0 ? Known.Lease : 0) | (queue?.deadLetter === undefined ? 0 : Known.DeadLetter)
+    if (this.#leaseMs > LEASE_MS_MAX) throw new MillraceError('EINVAL', `renewMaxMs is at most ${LEASE_MS_MAX}`)
     await super.open()
     if (wanted & ~this.known) {
       await this.close()
       throw new MillraceError('EOPNOTSUPP', 'the bus is older and does not know an option of the consumer')
     }
+  }
+
+  // How long a delivery may be worked on; 0: the time of the queue.
+  get #leaseMs() {
+    const { autoRenew = false, renewMaxMs = 0 } = this.options
+    return renewMaxMs || (autoRenew ? LEASE_MS : 0)
   }
 
   /** Stops the deliveries until resume(); what was sent already still comes. */
@@ -228,12 +261,114 @@ export class Consumer extends Receiver {
     await this.client.control(...this.request())
   }
 
+  /** True: the deliveries that the program holds are renewed too, as those that wait always are. */
+  renew(on) {
+    this.#renews = on
+  }
+
+  /** The delay of a nack without one, while the queue has no back-off. */
+  retryDelay(delayMs) {
+    this.#retryDelayMs = delayMs
+  }
+
   take(m, holder) {
-    if (m.kind === Kind.Deliver && m.delivery) this.hand(new Delivery(this, m), holder)
+    if (m.kind !== Kind.Deliver || !m.delivery) return
+    const delivery = new Delivery(this, m)
+    this.#held.set(delivery.number, { delivery, waits: true })
+    this.#renewal ??= this.#renewEach()
+    if (!this.callback) return this.hand(delivery, holder)
+    const begun = this.#begin(delivery)
+    if (!begun) return this.hand(delivery)
+    begun.then(() => delivery.inHand && this.hand(delivery))
+  }
+
+  // The delivery is worked on from now on. With a lease resolves when that was sent: the program may hold up the loop.
+  #begin(delivery) {
+    const held = this.#held.get(delivery.number)
+    if (held) held.waits = false
+    if (!held || this.#leaseMs === 0) return null
+    this.#progress(delivery)
+    this.client.session.flushAll()
+    return new Promise((resolve) => setImmediate(resolve))
+  }
+
+  #progress(delivery) {
+    this.settle({ tag: delivery.number, queue: this.queue }, SettleVerb.Progress, this.#leaseMs)
+  }
+
+  #renewEach() {
+    const timer = setInterval(() => {
+      for (const { delivery, waits } of this.#held.values()) {
+        if (!delivery.inHand) this.#drop(delivery.number)
+        else if (waits || this.#renews) this.#progress(delivery)
+      }
+    }, this.renewMs)
+    timer.unref?.()
+    return timer
+  }
+
+  #drop(tag) {
+    this.#held.delete(tag)
+    if (this.#held.size > 0) return
+    clearInterval(this.#renewal)
+    this.#renewal = null
+  }
+
+  async next() {
+    const next = await this.inbox.next()
+    if (!next.done) await this.#begin(next.value)
+    return next
+  }
+
+  /** Up to `max` deliveries: as soon as there are so many, or those that came within `waitMs`. */
+  async nextBatch(max, waitMs = Infinity) {
+    if (!this.inbox) throw new TypeError('it has a callback')
+    if (!(Number.isInteger(max) && max >= 1)) throw new MillraceError('EINVAL', 'a batch has 1 delivery or more')
+    const until = performance.now() + waitMs
+    const came = []
+    while (came.length < max) {
+      const next = await this.inbox.within(Math.max(0, until - performance.now()))
+      if (next === null) break
+      if (next.done && came.length === 0) throw new MillraceError('ENOENT', 'the consumer has ended')
+      if (next.done) break
+      came.push(next.value)
+    }
+    const batch = came.filter((delivery) => delivery.inHand) // some may have been taken back meanwhile
+    await Promise.all(batch.map((delivery) => this.#begin(delivery)))
+    return batch
+  }
+
+  /** A Recall: the bus took a delivery back. False: it is not held here. */
+  takeOf(m) {
+    const held = m.kind === Kind.Recall ? this.#held.get(m.delivery.tag) : undefined
+    if (!held) return false
+    const { delivery } = held
+    delivery.recalled = true
+    this.inbox?.remove(delivery)
+    const { onRecall } = this.options
+    if (onRecall) this.client.guard(() => onRecall(delivery))
+    this.settle({ tag: delivery.number, queue: this.queue }, SettleVerb.Released, 0)
+    return true
+  }
+
+  #dropAll() {
+    for (const tag of [...this.#held.keys()]) this.#drop(tag)
+  }
+
+  /** The deliveries go to other consumers. */
+  lost() {
+    this.#dropAll()
+  }
+
+  async drain() {
+    await super.drain()
+    this.#dropAll()
   }
 
   settle({ tag, queue }, verb, delayMs, error = null) {
-    const payload = settlement(tag, verb, delayMs)
+    if (verb !== SettleVerb.Progress) this.#drop(tag)
+    const usual = verb === SettleVerb.Requeue && delayMs === 0 && this.#retryDelayMs > 0
+    const payload = usual ? settlement(tag, verb, this.#retryDelayMs, 1) : settlement(tag, verb, delayMs)
     const told = error !== null && (this.settleOptions & SETTLE_ERROR)
     const headers = told ? headerBlock({ 'Millrace-Error': errorText(error) }) : ''
     this.client.session.promise(message(Kind.Settle, { target: queue, headers, payload }), null, { small: true })
@@ -363,8 +498,8 @@ export class Service extends Consumer {
 
   request() {
     const { prefetch, queue } = this.options
-    return ['ConsumeRequest', { subscription: this.number, kind: 1, name: this.name, options: queue, prefetch,
-      recalls: 1 }]
+    const { options } = queueOptions(queue)
+    return ['ConsumeRequest', { subscription: this.number, kind: 1, name: this.name, options, prefetch, recalls: 1 }]
   }
 
   take(m, holder) {

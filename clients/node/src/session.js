@@ -388,6 +388,12 @@ export class Session extends EventEmitter {
     if (this.state === 'open') this.goOn()
   }
 
+  /** Sends what has gathered in both flows, before a function that may hold up the loop. */
+  flushAll() {
+    if (this.reliable) this.flushPromised()
+    this.flush()
+  }
+
   get idle() {
     return (!this.reliable || (this.reliable.tx.idle && this.promised.length === 0)) &&
       this.queue.length === 0 && this.unsentBytes === 0

@@ -32,11 +32,12 @@ export function pair(first, second) {
 export const readPair = (bytes) =>
   bytes.length < 16 ? null : [bytes.readBigUInt64LE(0), bytes.readBigUInt64LE(8)]
 
-export function settlement(tag, verb, delayMs = 0) {
+export function settlement(tag, verb, delayMs = 0, fallback = 0) {
   const bytes = Buffer.alloc(16)
   bytes.writeBigUInt64LE(tag, 0)
   bytes.writeUInt32LE(delayMs, 8)
   bytes.writeUInt8(verb, 12)
+  bytes.writeUInt8(fallback, 13)
   return bytes
 }
 

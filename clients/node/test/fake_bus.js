@@ -11,7 +11,8 @@ import * as wire from '../src/wire.js'
 const { Kind } = wire
 export const SESSION = 0x01000002deadbeefn
 const SECRET = 0x5ec4e7n
-const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 63, consumeOptions: 63, settleOptions: 1 }]
+const QUEUE = ['QueueResponse', { queue: 5, window: 4, waits: true, pushOptions: 255, consumeOptions: 127,
+  settleOptions: 1, ackTimeoutMs: 400, maxDeliver: 5 }]
 const OLDER = ['QueueResponse', { queue: 5, window: 4 }]
 const COOKIE = 0xc00c1en
 
@@ -136,6 +137,9 @@ export class FakeBus extends EventEmitter {
   answer(m) {
     if (m.kind !== Kind.Control) return
     const { name } = parseTable(m.payload)
+    if (name === 'CancelRequest' && this.refusal) {
+      return this.send([wire.message(Kind.Control, { target: m.target, payload: table('Result', this.refusal) })])
+    }
     const answers = { AliasRequest: ['AliasResponse', { alias: 9 }], QueueRequest: QUEUE, ConsumeRequest: this.older ? OLDER : QUEUE }
     const payload = table(...(answers[name] ?? ['Result', { code: 0 }]))
     this.send([wire.message(Kind.Control, { target: m.target, payload })])
