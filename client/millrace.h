@@ -112,9 +112,10 @@
  * Small complete programs, one per task: @ref publish.c "publish", @ref subscribe.c "subscribe",
  * @ref request.c "request", @ref reply.c "reply", @ref eventloop.c "eventloop", @ref threads.c
  * "threads", @ref zero_copy.c "zero_copy", @ref batch.c "batch", @ref promise.c "promise",
- * @ref push.c "push", @ref pull.c "pull", @ref settle_and_push.c "settle_and_push",
- * @ref serve.c "serve", @ref call.c "call", @ref stream.c "stream",
- * @ref admin.c "admin". Manual pages: libmillrace(3) and the pages that it names.
+ * @ref push.c "push", @ref pull.c "pull", @ref remind.c "remind", @ref ordered.c "ordered",
+ * @ref retry.c "retry", @ref settle_and_push.c "settle_and_push", @ref serve.c "serve",
+ * @ref call.c "call", @ref stream.c "stream", @ref admin.c "admin". Manual pages:
+ * libmillrace(3) and the pages that it names.
  */
 
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 # cpp_examples: the programs of clients/cpp/examples work on a real bus as their comments say, and the C++ header adds
 # ownership and exceptions without a leak.
 . "$(dirname "$0")/../support/lib.sh"
-. "$top/tests/support/ten_examples.sh"
+. "$top/tests/support/same_examples.sh"
 [ -x "$build/clients/cpp/example_publish" ] || skip "the C++ examples are not built"
 
 # An example by its name; a program, so that exit statuses and signals are those of the example.
@@ -17,7 +17,7 @@ EOF
 chmod +x "$dir/bin/example"
 
 bus_start --set sessions.show_sender=true
-ten_examples C++ "$dir/bin/example"
+same_examples C++ "$dir/bin/example"
 
 say "ownership, exceptions, names"
 expect_status 0 "$build/tests/support/cpp_behaviour"

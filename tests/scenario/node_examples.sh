@@ -3,7 +3,7 @@
 # node_examples: the programs of clients/node/examples work over UDP, from another network namespace behind an AF_XDP
 # port, as their comments say; the package is complete.
 . "$(dirname "$0")/../support/lib.sh"
-. "$top/tests/support/ten_examples.sh"
+. "$top/tests/support/same_examples.sh"
 . "$top/tests/support/js/js.sh"
 . "$top/tests/support/net.sh"
 js_needs
@@ -35,19 +35,7 @@ cat >"$dir/bin/example" <<-EOF
 	MILLRACE_SERVER=udp://$net_bus4:7400 exec ${net_in[*]} node "$package/examples/\$name.js" "\$@"
 EOF
 chmod +x "$dir/bin/example"
-ten_examples JavaScript "$dir/bin/example"
-
-say "settle and push"
-start stage "$dir/bin/example" settle_and_push js.orders js.bills js.parcels
-stage=$pid
-wait_for "the stage is ready" has_line "$dir/stage.out" pulling
-expect_status 0 "$millrace" push js.orders chair
-wait_child "$stage" "the stage"
-expect_equal "exit status of the stage" "$status" 0
-expect_status 0 "$millrace" pull js.bills --raw -n 1
-expect_equal "the bill" "$output" 'to pay: chair'
-expect_status 0 "$millrace" pull js.parcels --raw -n 1
-expect_equal "the parcel" "$output" chair
+same_examples JavaScript "$dir/bin/example"
 
 say "options of queues"
 expect_status 0 "${net_in[@]}" timeout -k 5 $((patience_s * 2)) node "$js/queues.js" "udp://$net_bus4:7400"

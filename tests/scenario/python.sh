@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# python: the wheel of clients/python installs into a new venv, and its ten examples work as they say.
+# python: the wheel of clients/python installs into a new venv, and its examples work as they say.
 . "$(dirname "$0")/../support/lib.sh"
 . "$top/tests/support/python.sh"
-. "$top/tests/support/ten_examples.sh"
+. "$top/tests/support/same_examples.sh"
 python_prepare compiled
 
 expect_status 0 "$python" -c 'import millrace; print(millrace.__file__, millrace.MODE)'
@@ -21,20 +21,12 @@ EOF
 chmod +x "$dir/bin/example"
 
 bus_start
-ten_examples Python "$dir/bin/example"
+same_examples Python "$dir/bin/example"
 
 say "dead letters"
 expect_status 0 "$dir/bin/example" push other.jobs bad
 expect_status 0 "$dir/bin/example" pull other.jobs
 expect_equal "what pull printed" "$output" pulling
-start stage "$dir/bin/example" settle_and_push other.orders other.bills other.parcels
-stage=$pid
-wait_for "the stage is ready" has_line "$dir/stage.out" pulling
-expect_status 0 "$millrace" push other.orders chair
-wait_child "$stage" "the stage"
-expect_equal "exit status of the stage" "$status" 0
-expect_status 0 "$millrace" pull other.bills --raw -n 1
-expect_equal "the bill" "$output" 'to pay: chair'
 expect_status 0 "$dir/bin/example" pull --dead other.jobs
 expect_equal "what pull --dead printed" "$output" 'pulling
 bad'

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# ten_examples: the ten examples that each language has, with what they print and how they exit. They have the same
+# same_examples: the examples that each language has, with what they print and how they exit. They have the same
 # arguments and output in all languages. Source lib.sh first, and start a bus.
 #
-#   ten_examples LANGUAGE COMMAND...   `COMMAND... NAME` runs an example; publish sends the header language: LANGUAGE
+#   same_examples LANGUAGE COMMAND...    `COMMAND... NAME` runs an example; publish sends the header language: LANGUAGE
+#   queue_examples LANGUAGE COMMAND...   runs those of options of queues alone
 
-ten_examples() {
+same_examples() {
 	language=$1
 	shift
 	run_example=("$@")
@@ -15,6 +16,21 @@ ten_examples() {
 	examples_queue
 	examples_promise
 	examples_service
+	examples_options
+}
+
+queue_examples() {
+	language=$1
+	shift
+	run_example=("$@")
+	examples_options
+}
+
+examples_options() {
+	examples_settle_and_push
+	examples_remind
+	examples_ordered
+	examples_retry
 }
 
 # example_start NAME READY EXAMPLE ARGUMENT...: starts it in the background; READY is a line that says it is ready.
@@ -119,4 +135,57 @@ examples_service() {
 	expect_equal "a call of the command line" "$("$millrace" call ten.capitals 'and you')" 'AND YOU'
 	example_end server "$here" 'serving
 served 2'
+}
+
+examples_settle_and_push() {
+	local here
+
+	say "$language: settle and push"
+	example_start stage pulling settle_and_push -n 2 ten.orders ten.bills ten.parcels
+	here=$pid
+	"$millrace" push ten.orders chair
+	"$millrace" push ten.orders table
+	example_end stage "$here" pulling
+	expect_status 0 "$millrace" pull ten.bills --raw -n 2
+	expect_equal "the bills" "$output" $'to pay: chair\nto pay: table'
+	expect_status 0 "$millrace" pull ten.parcels --raw -n 2
+	expect_equal "the parcels" "$output" $'chair\ntable'
+}
+
+examples_remind() {
+	say "$language: delayed and repeated messages, cancelled ones"
+	expect_status 0 "${run_example[@]}" remind -n 3 ten.reminders 'tea is ready'
+	expect_equal "what remind printed" "$output" 'cancelled tomorrow
+tea is ready
+again
+again
+again
+cancelled again'
+	expect_equal "schedules that are left" "$("$millrace" queue schedules ten.reminders --json | jq length)" 0
+	expect_status 2 "${run_example[@]}" remind
+}
+
+examples_ordered() {
+	say "$language: the order of a key"
+	expect_status 0 "${run_example[@]}" ordered -n 3 ten.ordered
+	expect_equal "what ordered printed, by order" "$(sort -s -k1,1 <<<"$output")" 'order-1 paid
+order-1 packed
+order-1 shipped
+order-2 paid
+order-2 packed
+order-2 shipped
+order-3 paid
+order-3 packed
+order-3 shipped'
+	expect_equal "messages that are left" "$("$millrace" queue show ten.ordered --json | jq '.ready + .outstanding')" 0
+}
+
+examples_retry() {
+	say "$language: retries and the reason of a dead letter"
+	expect_status 0 "${run_example[@]}" retry -n 3 ten.mails 'to: anna'
+	expect_equal "what retry printed" "$output" 'attempt 1, error before: -
+attempt 2, error before: no host in attempt 1
+attempt 3, error before: no host in attempt 2
+dead letter: to: anna, reason: max-deliver, attempts: 3, last error: no host in attempt 3'
+	expect_equal "dead letters that are left" "$("$millrace" queue dead ten.mails --json | jq length)" 0
 }
