@@ -76,14 +76,14 @@ static void give_up(struct worker *w, uint64_t tag)
 		drop_first(w);
 }
 
-/* Replies in order: behind those that wait. */
-static void answer(struct worker *w, uint64_t tag, const void *text, size_t bytes, bool more)
+/* Replies in order: behind those that wait. False: the request was given up. */
+static bool answer(struct worker *w, uint64_t tag, const void *text, size_t bytes, bool more)
 {
 	struct reply *r = w->waiting < REPLIES_MAX ? malloc(sizeof(*r) + bytes) : NULL;
 
 	if (r == NULL) {
 		give_up(w, tag);
-		return;
+		return false;
 	}
 	*r = (struct reply){.tag = tag, .bytes = bytes, .more = more};
 	memcpy(r->text, text, bytes);
@@ -91,9 +91,10 @@ static void answer(struct worker *w, uint64_t tag, const void *text, size_t byte
 	w->end = &r->next;
 	w->waiting++;
 	send_replies(w);
+	return true;
 }
 
-static void answer_in_capitals(
+static bool answer_in_capitals(
 	struct worker *w, uint64_t tag, const struct mr_message *m, bool more)
 {
 	static char text[MR_BODY_BYTES];
@@ -101,7 +102,7 @@ static void answer_in_capitals(
 
 	for (size_t i = 0; i < bytes; i++)
 		text[i] = (char)toupper(((const unsigned char *)m->payload)[i]);
-	answer(w, tag, text, bytes, more);
+	return answer(w, tag, text, bytes, more);
 }
 
 /* The worker has one request in hand, as mr_serve() has it by default. */
@@ -128,7 +129,8 @@ static void on_part(
 
 	(void)c;
 	if (part->payload_bytes > 0) {
-		answer_in_capitals(w, tag, part, true);
+		if (!answer_in_capitals(w, tag, part, true))
+			return;
 		w->parts++;
 	}
 	if (more)
