@@ -104,9 +104,10 @@ static void messages_of_one_key_go_one_after_the_other()
 	(void)q.push(ben);
 	c.settle(seconds(5));
 	auto consumer = manual(c, "queues.keys");
-	const auto two = consumer.pull_batch(3, milliseconds(300));
+	const auto two = consumer.pull_batch(2, seconds(10));
 	EXPECT(two.size() == 2 && two[0].payload() == "ann 1" && two[1].payload() == "ben 1");
 	EXPECT(two[0].message().header("Millrace-Key") == "customer ann");
+	EXPECT(consumer.pull_batch(1, milliseconds(50)).empty());
 	consumer.ack(two[0]);
 	EXPECT(next(consumer) == "ann 2");
 	consumer.ack(two[1]);
@@ -187,7 +188,7 @@ static void a_batch_waits_for_its_number_or_its_time()
 	EXPECT(three.size() == 3 && three[2].payload() == "3");
 	for (const auto &d : three)
 		consumer.ack(d);
-	const auto one = consumer.pull_batch(3, milliseconds(50));
+	const auto one = consumer.pull_batch(3, milliseconds(500));
 	EXPECT(one.size() == 1 && one[0].payload() == "4");
 	consumer.ack(one[0]);
 	consumer.close();
@@ -203,7 +204,7 @@ static void a_function_may_take_longer_than_the_time_out_of_the_queue()
 	unsigned came = 0, elsewhere = 0;
 	const auto takes = [&](millrace::consumer_ref, const millrace::delivery &) { elsewhere++; };
 
-	options.queue.ack_timeout_ms = 200;
+	options.queue.ack_timeout_ms = 500;
 	options.auto_renew = true;
 	options.renew_max = seconds(20);
 	const auto first = c.consume(
@@ -211,8 +212,8 @@ static void a_function_may_take_longer_than_the_time_out_of_the_queue()
 		[&](millrace::consumer_ref, const millrace::delivery &) {
 			came++;
 			second = another.consume("queues.long", takes);
-			/* Three time-outs, in which the consumer's client is not processed. */
-			for (const auto until = steady_clock::now() + milliseconds(600);
+			/* The consumer's client is not processed for that long. */
+			for (const auto until = steady_clock::now() + milliseconds(1200);
 				steady_clock::now() < until;)
 				another.wait(milliseconds(50));
 		},

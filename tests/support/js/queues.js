@@ -56,8 +56,9 @@ const behaviours = {
     queue.push('ben 1', { key: 'ben' })
     await client.settle()
     const jobs = await client.consume('js.keys', { queue: options })
-    const both = await jobs.nextBatch(3, 300)
+    const both = await jobs.nextBatch(2, PATIENCE_MS)
     assert.deepStrictEqual(both.map((job) => job.text()), ['ann 1', 'ben 1'])
+    assert.deepStrictEqual(await jobs.nextBatch(1, 50), [])
     for (const job of both) job.ack()
     const last = await next(jobs)
     assert.strictEqual(last.text(), 'ann 2')
@@ -104,10 +105,10 @@ const behaviours = {
     const done = new Promise((resolve) => {
       const work = async (job) => {
         second ??= await other.consume('js.long', (again) => elsewhere.push(again.text()))
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200)
         resolve(job.ack())
       }
-      client.consume('js.long', work, { autoRenew: true, queue: { ackTimeoutMs: 200 } })
+      client.consume('js.long', work, { autoRenew: true, queue: { ackTimeoutMs: 500 } })
         .then(async () => (await client.queue('js.long')).push('work'))
     })
     assert.strictEqual(await done, true)
