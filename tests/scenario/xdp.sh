@@ -117,7 +117,8 @@ far ip link set "$net_peer" mtu 1500
 
 say "another's program is named and stays"
 object=$(find /usr/lib -name xsk_def_xdp_prog.o 2>/dev/null | head -n 1)
-if [ -n "$object" ] && ip link set dev "$net_port" xdp obj "$object" section xdp 2>/dev/null; then
+# ip mounts a bpf file system for the object: in a mount namespace of its own.
+if [ -n "$object" ] && unshare -m ip link set dev "$net_port" xdp obj "$object" section xdp 2>/dev/null; then
 	other=$(xdp_of)
 	expect_status 1 "$millrace" up --run-dir "$run" --port "$port"
 	expect_match refusal "$errors" "another XDP program is attached.*program=xsk_def_prog id=$other"
