@@ -128,7 +128,8 @@ expect_equal "peek at some" "$(peeked -H kind:fruit --grep red) $(peeked --prior
 expect_equal "peek at old ones" "$(peeked --older 1h)" ''
 expect_equal "peek at those of 1 ms" "$(peeked --older 1ms --grep green)" 'green apple '
 expect_status 2 "$millrace" queue peek t.m --last 1
-expect_status 2 "$millrace" queue move t.m t.n --older 1h
+expect_status 0 "$millrace" queue move t.m t.n --older 1h
+expect_equal "young messages stay" "$(ready t.m)" 4
 seq 1500 | "$millrace" push t.q --stdin-lines
 expect_status 0 "$millrace" queue peek t.q --grep 1500
 expect_match "how far peek looked" "$errors" '^looked at the first 1024 of 1500 messages$'
