@@ -62,7 +62,8 @@ static int push_with(struct mr_raw *c, uint32_t queue, const struct bad_push *p,
 {
 	uint8_t body[512];
 	uint32_t block = (uint32_t)sizeof(p->options) - p->cut;
-	uint32_t more = p->headers == NULL ? 0 : (uint32_t)strlen(p->headers);
+	const char *headers = p->headers != NULL ? p->headers : "";
+	uint32_t more = (uint32_t)strlen(headers);
 	const struct mr_message_extra extra = {
 		.flags = (uint8_t)(p->flags | MRF_MESSAGE_FLAG_ORIGIN),
 		.origin = {.id = number},
@@ -71,7 +72,7 @@ static int push_with(struct mr_raw *c, uint32_t queue, const struct bad_push *p,
 	struct mr_message_plan plan;
 
 	memcpy(body, &p->options, block);
-	memcpy(body + block, p->headers, more);
+	memcpy(body + block, headers, more);
 	body[block + more] = 'x';
 	plan = mr_message_plan(MRF_MESSAGE_KIND_PUSH_OPTIONS, NULL, NULL, 0, body, block + more, 1);
 	mr_message_plan_extra(&plan, &extra);
