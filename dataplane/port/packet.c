@@ -86,6 +86,16 @@ static bool may_be_source_6(const struct mr_port *p, const uint8_t *a)
 	       mr_port_find_address(p, (const struct mr_address *)a) < 0;
 }
 
+/* True for an IPv6 address of the port. It has its IPv4 addresses as mapped ones, which no packet
+ * over IPv6 may name (RFC 6890 §2.2.3). */
+static bool is_ours_6(const struct mr_port *p, const uint8_t *a)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return mr_port_find_address(p, (const struct mr_address *)a) >= 0 &&
+	       memcmp(a, mapped, sizeof(mapped)) != 0;
+}
+
 /* `bytes`: from the UDP header to the end of the IP packet; `pseudo`: sum of the pseudo-header. */
 static enum mr_packet_fault parse_udp(const struct mr_port *p, const uint8_t *at, uint32_t bytes,
 	uint64_t pseudo, unsigned checked, struct mr_packet *out)
@@ -236,7 +246,7 @@ static enum mr_packet_fault parse_solicitation(const struct mr_port *p,
 	if (h.nd_ns_code != 0 || !options_fit(at + sizeof(h), bytes - (uint32_t)sizeof(h)))
 		return MR_PACKET_BAD_IP;
 	memcpy(&target, &h.nd_ns_target, sizeof(target));
-	if (mr_port_find_address(p, &target) < 0)
+	if (!is_ours_6(p, target.bytes))
 		return MR_PACKET_NOT_OURS;
 	if (memcmp(ip->dst_addr, &target, sizeof(target)) != 0 &&
 		!is_solicited_node(ip->dst_addr, target.bytes))
@@ -252,7 +262,6 @@ static enum mr_packet_fault parse_icmp6(const struct mr_port *p, const struct rt
 	const uint8_t *at, uint32_t bytes, uint64_t pseudo, struct mr_packet *out)
 {
 	struct icmp6_hdr h;
-	int address = mr_port_find_address(p, (const struct mr_address *)ip->dst_addr);
 
 	if (bytes < sizeof(h))
 		return MR_PACKET_BAD_IP;
@@ -261,7 +270,7 @@ static enum mr_packet_fault parse_icmp6(const struct mr_port *p, const struct rt
 		return MR_PACKET_BAD_IP;
 	if (h.icmp6_type == ND_NEIGHBOR_SOLICIT)
 		return parse_solicitation(p, ip, at, bytes, out);
-	if (h.icmp6_type != ICMP6_ECHO_REQUEST || h.icmp6_code != 0 || address < 0)
+	if (h.icmp6_type != ICMP6_ECHO_REQUEST || h.icmp6_code != 0 || !is_ours_6(p, ip->dst_addr))
 		return MR_PACKET_NOT_OURS;
 	if (!may_be_source_6(p, ip->src_addr))
 		return MR_PACKET_BAD_IP;
@@ -298,8 +307,7 @@ static enum mr_packet_fault parse_ip6(const struct mr_port *p, const uint8_t *at
 		return parse_icmp6(p, &h, at + sizeof(h), payload, pseudo, out);
 	if (mr_unlikely(is_extension(h.proto)))
 		return MR_PACKET_IP_OPTIONS;
-	if (mr_port_find_address(p, (const struct mr_address *)h.dst_addr) < 0 ||
-		h.proto != IPPROTO_UDP)
+	if (!is_ours_6(p, h.dst_addr) || h.proto != IPPROTO_UDP)
 		return MR_PACKET_NOT_OURS;
 	if (mr_unlikely(!may_be_source_6(p, h.src_addr)))
 		return MR_PACKET_BAD_IP;

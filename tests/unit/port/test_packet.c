@@ -261,6 +261,11 @@ static void faults_of_ip6(void **state)
 	memcpy(&at[IP6 + 8], &(uint8_t[16]){[10] = 0xff, [11] = 0xff, 10, 77, 0, 2}, 16);
 	sum_up(sizeof(udp6));
 	assert_int_equal(parse(sizeof(udp6)), MR_PACKET_BAD_IP);
+	/* The port's own IPv4 address, mapped, is no address of IPv6. */
+	FRESH(udp6);
+	memcpy(&at[IP6 + 24], &(uint8_t[16]){[10] = 0xff, [11] = 0xff, 10, 77, 0, 1}, 16);
+	sum_up(sizeof(udp6));
+	assert_int_equal(parse(sizeof(udp6)), MR_PACKET_NOT_OURS);
 }
 
 static void faults_of_udp(void **state)
