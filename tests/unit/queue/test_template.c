@@ -281,7 +281,7 @@ static void subjects_of_a_template_are_told_until_the_queue_was_bound_once(void 
 	mr_queues_bind(r.queues, r.queue, 2);
 	mr_queues_bound(r.queues, r.queue);
 	assert_int_equal(binds_of("bound.a"), 0);
-	/* What an operator unbinds stays unbound. */
+	/* A subject that an operator has unbound stays unbound. */
 	mr_queues_bind(r.queues, r.queue, 0);
 	assert_int_equal(binds_of("bound.a"), 0);
 }
