@@ -239,9 +239,9 @@ static inline struct mr_outbox_entry *entry_next(struct mr_outbox *o, uint32_t b
 }
 
 /* True: this entry is the next to be sent, and may be sent now. */
-static inline bool entry_added(struct mr_outbox *o, const struct mr_outbox_entry *k)
+static inline bool entry_added(struct mr_outbox *o, uint64_t id)
 {
-	o->id_offset = k->id - o->tail;
+	o->id_offset = id - o->tail;
 	o->tail++;
 	mr_outbox_opened(o, 1);
 	o->client->published++;
@@ -258,35 +258,38 @@ int mr_outbox_add(struct mr_outbox *o, const struct mr_outgoing *l)
 	k->id = l->extra.origin.id;
 	k->publisher = l->extra.origin.publisher;
 	write_outgoing(o, l, mr_outbox_store_records(o, k));
-	if (!entry_added(o, k) || mr_unlikely(!write_one(o, o->unsent++)))
+	if (!entry_added(o, k->id) || mr_unlikely(!write_one(o, o->unsent++)))
 		o->client->outboxes_busy = true;
 	return 0;
 }
 
-int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
-	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes)
+static inline void write_plain(uint8_t *to, struct mrf_message_header h,
+	struct mrf_message_origin origin, const void *payload, uint32_t bytes)
 {
-	uint32_t head = (uint32_t)sizeof(h) + mr_message_extra_bytes(h.flags);
+	memcpy(to, &h, sizeof(h));
+	memcpy(to + sizeof(h), &origin, sizeof(origin));
+	if (bytes > 0)
+		mr_message_copy(to + sizeof(h) + sizeof(origin), payload, bytes);
+}
+
+/* Writes the record twice from its parts. A copy of the kept record would wait for its stores. */
+int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
+	struct mrf_message_origin origin, const void *payload, uint32_t bytes)
+{
 	struct mr_client *c = o->client;
-	uint32_t stride;
-	uint8_t *kept, *to;
 	struct mr_outbox_entry *k;
+	uint8_t *to;
 	int error;
 
-	h.bytes = (uint16_t)(head + bytes);
-	stride = mr_message_stride(h.bytes);
-	k = entry_next(o, stride, &error);
+	h.flags |= MRF_MESSAGE_FLAG_ORIGIN;
+	h.bytes = (uint16_t)(sizeof(h) + sizeof(origin) + bytes);
+	k = entry_next(o, mr_message_stride(h.bytes), &error);
 	if (mr_unlikely(k == NULL))
 		return error;
-	k->id = origin->id;
-	k->publisher = origin->publisher;
-	kept = mr_outbox_store_records(o, k);
-	memcpy(kept, &h, sizeof(h));
-	if (h.flags & MRF_MESSAGE_FLAG_ORIGIN)
-		memcpy(kept + sizeof(h), origin, sizeof(*origin));
-	if (bytes > 0)
-		mr_message_copy(kept + head, payload, bytes);
-	if (mr_unlikely(!entry_added(o, k)))
+	k->id = origin.id;
+	k->publisher = origin.publisher;
+	write_plain(mr_outbox_store_records(o, k), h, origin, payload, bytes);
+	if (mr_unlikely(!entry_added(o, origin.id)))
 		goto later;
 	to = o->retransmits == 0 ? mr_ring_promised_room(c, h.bytes) : NULL;
 	if (mr_unlikely(to == NULL)) {
@@ -295,7 +298,7 @@ int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
 		return 0;
 	}
 	o->unsent++;
-	mr_message_copy(to, kept, h.bytes);
+	write_plain(to, h, origin, payload, bytes);
 	mr_ring_promised_pushed(c, h.bytes);
 	k->mark = mr_ring_promised_tail(c);
 	k->state = MR_ENTRY_SENT;

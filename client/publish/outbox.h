@@ -98,9 +98,9 @@ void mr_outbox_fini(struct mr_outbox *o);
  * is full. */
 int mr_outbox_add(struct mr_outbox *o, const struct mr_outgoing *l);
 /* Adds a single record of this connection without subject, token and header block. `h`: kind, flags
- * and the current target. */
+ * without parts of their own, and the current target. */
 int mr_outbox_add_plain(struct mr_outbox *o, struct mrf_message_header h,
-	const struct mrf_message_origin *origin, const void *payload, uint32_t bytes);
+	struct mrf_message_origin origin, const void *payload, uint32_t bytes);
 /* For a publisher: returns how many messages, up to `count`, may be written into the promised ring
  * behind all earlier ones, as far as the ring has room. */
 uint32_t mr_outbox_may_place(struct mr_outbox *o, uint32_t count);

@@ -481,14 +481,14 @@ static inline int add_push(
 {
 	const struct mrf_message_header h = {
 		.kind = MRF_MESSAGE_KIND_PUSH,
-		.flags = priority_flags[push->priority] | MRF_MESSAGE_FLAG_ORIGIN,
+		.flags = priority_flags[push->priority],
 		.target = q->box.target,
 	};
 
 	if (mr_unlikely(!mr_outgoing_is_plain(
 		    q->client, push->header_bytes, push->payload, push->bytes)))
 		return add_outgoing(q, push, origin);
-	return mr_outbox_add_plain(&q->box, h, origin, push->payload, (uint32_t)push->bytes);
+	return mr_outbox_add_plain(&q->box, h, *origin, push->payload, (uint32_t)push->bytes);
 }
 
 static int push_promised(struct mr_queue *q, const struct mr_push *push, uint64_t *id)
