@@ -10,6 +10,8 @@
 
 #include "dataplane/port/port.h"
 
+struct rte_eth_stats;
+
 /* Room for a device's DPDK arguments: the path of a socket and some numbers. */
 #define MR_PORT_ARGUMENTS_BYTES 512
 
@@ -18,23 +20,27 @@ struct mr_port_driver {
 	bool device_per_queue; /* false: one device with all queue pairs */
 	const char *needs;     /* next step when DPDK refuses the device */
 	uint32_t held_buffers; /* buffers that the driver keeps for each entry of a ring */
-	/* A DPDK thread uses the devices until the process ends; closing them before has crashed
-	 * it. So the devices and their buffers stay open until the process ends. */
-	bool closed_by_exit;
 	/* Checks that the device can be opened; fills mac, mtu and ifindex, and lowers queues_count
 	 * from one for each worker to what the device has. */
 	int (*prepare)(struct mr_port *p, unsigned workers);
 	/* Writes the DPDK arguments of a device. */
 	void (*arguments)(const struct mr_port *p, unsigned device, char *out, size_t bytes);
-	/* Starts a device that is not started. -EAGAIN: its peer is not there yet. */
+	/* Starts a device that is not started. */
 	int (*start)(struct mr_port *p, unsigned device);
+	/* Opens the queues without devices of DPDK; fills queues and rx_entries. NULL: the port has
+	 * devices, for which vdev, needs, arguments and start are needed. */
+	int (*open_queues)(struct mr_port *p);
 	/* Called when all devices are open. May be NULL. */
 	void (*opened)(struct mr_port *p);
 	bool (*link_up)(const struct mr_port *p);
+	/* Called when events_fd is readable. NULL: the port has none. */
+	void (*served)(struct mr_port *p);
 	/* Tries to bring up a link that is down and that no worker uses. May be NULL. */
 	void (*revive)(struct mr_port *p);
 	/* Called once a second. May be NULL. */
 	void (*looked)(struct mr_port *p);
+	/* Adds the counters of queues without devices. May be NULL. */
+	void (*add_counters)(const struct mr_port *p, struct rte_eth_stats *sum);
 	/* Called before the devices are closed. May be NULL. */
 	void (*closing)(struct mr_port *p);
 	/* Removes what the driver leaves behind. Called after the devices are closed, also if

@@ -100,9 +100,7 @@ static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
 	if (error != 0)
 		return refuse_device(p, error, "the queues of the device cannot be set up");
 	error = p->driver->start(p, device);
-	return error == 0 || error == -EAGAIN
-		       ? 0
-		       : refuse_device(p, error, "the device cannot be started");
+	return error == 0 ? 0 : refuse_device(p, error, "the device cannot be started");
 }
 
 int mr_port_start_device(struct mr_port *p, unsigned device)
@@ -130,6 +128,8 @@ static int open_devices(struct mr_port *p, unsigned queues)
 	bool many = p->driver->device_per_queue;
 	int error = 0;
 
+	if (p->driver->open_queues != NULL)
+		return p->driver->open_queues(p);
 	for (unsigned i = 0; error == 0 && i < (many ? queues : 1); i++)
 		error = open_device(p, i, (uint16_t)(many ? 1 : queues));
 	for (unsigned i = 0; error == 0 && i < queues; i++)
@@ -172,6 +172,7 @@ static void describe(struct mr_port *p, const struct mr_config_port *config)
 	p->config = config;
 	p->driver = drivers[config->driver];
 	p->udp_port = config->udp_port;
+	p->events_fd = -1;
 	p->headroom = RTE_PKTMBUF_HEADROOM;
 	snprintf(p->name, sizeof(p->name), "%s", config->name);
 	p->addresses_count = (uint16_t)config->addresses_count;
@@ -214,13 +215,11 @@ void mr_port_close(struct mr_port *p)
 	atomic_store_explicit(&p->link_up, false, memory_order_release); /* [port.link] */
 	if (p->driver->closing != NULL)
 		p->driver->closing(p);
-	for (unsigned i = p->devices_count; i > 0 && !p->driver->closed_by_exit; i--)
+	for (unsigned i = p->devices_count; i > 0; i--)
 		close_device(p, i - 1);
 	if (p->driver->closed != NULL)
 		p->driver->closed(p);
 	p->devices_count = 0;
-	if (p->driver->closed_by_exit)
-		return;
 	mr_packet_pool_close(&p->buffers);
 	p->pool = NULL;
 }
@@ -264,6 +263,8 @@ static void update_counters(struct mr_port *p)
 
 	for (unsigned i = 0; i < p->devices_count; i++)
 		add_device_counters(p->devices[i].id, &sum);
+	if (p->driver->add_counters != NULL)
+		p->driver->add_counters(p, &sum);
 	mr_gauge(p->state->rx_missed, sum.imissed);
 	mr_gauge(p->state->rx_errors, sum.ierrors);
 	mr_gauge(p->state->rx_no_buffer, sum.rx_nombuf);
@@ -290,6 +291,12 @@ static void report_removed(struct mr_port *p)
 	mr_log(MR_LOG_ERROR,
 		"the port's interface was removed; after making it again, restart the data plane",
 		MR_LOG_STR("port", p->name), MR_LOG_STR("interface", p->config->device));
+}
+
+void mr_port_serve(struct mr_port *p)
+{
+	if (p->driver->served != NULL)
+		p->driver->served(p);
 }
 
 void mr_port_look(struct mr_port *p, bool unused)

@@ -31,6 +31,8 @@
 struct rte_mempool;
 struct mr_port_driver;
 struct mr_steer;
+struct mr_memif;
+struct mr_memif_queue;
 
 #define MR_PORTS_MAX          8
 #define MR_PORT_ADDRESSES_MAX 8
@@ -50,8 +52,9 @@ struct mr_port_address {
 };
 
 struct mr_port_queue {
-	uint16_t device; /* DPDK's port id */
-	uint16_t queue;  /* index of the receive and of the transmit queue */
+	uint16_t device;              /* DPDK's port id */
+	uint16_t queue;               /* index of the receive and of the transmit queue */
+	struct mr_memif_queue *memif; /* in place of DPDK's device; NULL: none */
 };
 
 struct mr_port {
@@ -87,6 +90,8 @@ struct mr_port {
 	struct mr_packet_pool buffers;
 	uint32_t rx_entries;    /* each queue's receive ring */
 	unsigned ifindex;       /* the kernel's interface, or 0 */
+	int events_fd;          /* readable: call mr_port_serve; -1: none */
+	struct mr_memif *memif; /* the driver's, or NULL */
 	struct mr_steer *steer; /* the XDP program attached for the port, or NULL */
 	bool xdp_native;        /* the program runs in the interface's driver */
 	uint32_t rx_queues;     /* the interface's */
@@ -99,6 +104,8 @@ int mr_port_open(
 /* Closes the port after the workers have stopped. Removes the XDP program, the socket file and the
  * interface that it made. */
 void mr_port_close(struct mr_port *p);
+/* Handles what happened on events_fd. */
+void mr_port_serve(struct mr_port *p);
 /* Reads the link's state and the driver's counters into `state`; logs a change of the link. Called
  * about once a second. `unused`: a grace period has passed since the link went down, so no
  * worker uses the port. */

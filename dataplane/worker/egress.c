@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/port/memif_ring.h"
 #include "lib/wire/checksum.h"
 
 #define TX_TRIES 4u
@@ -271,6 +272,12 @@ static void drop_rest(struct mr_worker *w, struct mr_worker_port *wp, uint32_t f
 	rte_pktmbuf_free_bulk(&wp->tx[from], wp->tx_count - from);
 }
 
+static uint16_t send_burst(struct mr_worker_port *wp, struct rte_mbuf **m, uint16_t count)
+{
+	return wp->memif != NULL ? mr_memif_tx(wp->memif, m, count)
+				 : rte_eth_tx_burst(wp->device, wp->queue, m, count);
+}
+
 static void flush_port(struct mr_worker *w, struct mr_worker_port *wp)
 {
 	uint64_t bytes = 0;
@@ -280,8 +287,7 @@ static void flush_port(struct mr_worker *w, struct mr_worker_port *wp)
 		bytes += wp->tx[i]->pkt_len;
 	if (mr_likely(atomic_load_explicit(wp->link_up, memory_order_acquire))) /* [port.link] */
 		for (uint32_t tries = 0; sent < wp->tx_count && tries < TX_TRIES; tries++)
-			sent += rte_eth_tx_burst(wp->device, wp->queue, &wp->tx[sent],
-				(uint16_t)(wp->tx_count - sent));
+			sent += send_burst(wp, &wp->tx[sent], (uint16_t)(wp->tx_count - sent));
 	if (mr_unlikely(sent < wp->tx_count)) {
 		for (uint32_t i = sent; i < wp->tx_count; i++)
 			bytes -= wp->tx[i]->pkt_len;

@@ -9,6 +9,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/port/answer.h"
+#include "dataplane/port/memif_ring.h"
 
 /* Frames of a burst that are to be taken, and the buffers to be freed after it. */
 struct batch {
@@ -252,7 +253,8 @@ static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 	}
 	if (mr_unlikely(!atomic_load_explicit(wp->link_up, memory_order_acquire)))
 		return 0; /* [port.link] */
-	count = rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
+	count = wp->memif != NULL ? mr_memif_rx(wp->memif, m, MR_PORT_BURST)
+				  : rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
 	for (uint32_t i = 0; i < count; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
 	if (count > 0)
@@ -363,6 +365,7 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->link_up = has_queue ? &p->link_up : &never;
 	wp->device = has_queue ? p->queues[w->index].device : 0;
 	wp->queue = has_queue ? p->queues[w->index].queue : 0;
+	wp->memif = has_queue ? p->queues[w->index].memif : NULL;
 	wp->rx_entries = p->rx_entries;
 	w->ports_count++;
 	return 0;

@@ -138,7 +138,8 @@ struct mr_worker_port {
 	const _Atomic bool *link_up;
 	uint16_t device; /* DPDK's port id */
 	uint16_t queue;
-	uint32_t rx_entries; /* entries of the receive ring */
+	struct mr_memif_queue *memif; /* in place of DPDK's device; NULL: none */
+	uint32_t rx_entries;          /* entries of the receive ring */
 	/* worker's own */
 	uint32_t rx_count; /* frames left over from the last round */
 	uint32_t tx_count; /* packets queued for the device */

@@ -2,7 +2,9 @@
 /* Opens the configured ports, reads their links once a second, and lists them. */
 #include "dataplane/writer/writer.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 
 #include <rte_rcu_qsbr.h>
 
@@ -31,6 +33,16 @@ static void point_to_stats(struct mr_writer *wr, struct mr_port *p, uint32_t ind
 	p->state = stats_at(wr, wr->config->ports.open_count * wr->workers_count + index);
 }
 
+static int watch_events(struct mr_writer *wr, struct mr_port *p)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
+
+	if (p->events_fd < 0 || epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, p->events_fd, &e) == 0)
+		return 0;
+	mr_port_close(p);
+	return -errno;
+}
+
 int mr_writer_ports_open(struct mr_writer *wr)
 {
 	for (uint32_t i = 0; i < wr->config->ports.open_count; i++) {
@@ -39,6 +51,8 @@ int mr_writer_ports_open(struct mr_writer *wr)
 
 		point_to_stats(wr, p, i);
 		error = mr_port_open(p, &wr->config->ports.open[i], (uint16_t)i, wr->workers_count);
+		if (error == 0)
+			error = watch_events(wr, p);
 		if (error != 0)
 			return error;
 		wr->ports_count++;
@@ -59,6 +73,18 @@ static bool is_unused(struct mr_writer *wr, unsigned port)
 	if (*since == 0)
 		*since = rte_rcu_qsbr_start(wr->qsbr); /* [table.grace] */
 	return rte_rcu_qsbr_check(wr->qsbr, *since, false) == 1;
+}
+
+bool mr_writer_ports_serve(struct mr_writer *wr, void *port)
+{
+	for (unsigned i = 0; i < wr->ports_count; i++) {
+		if (port != &wr->ports[i])
+			continue;
+		mr_port_serve(&wr->ports[i]);
+		wr->ports_looked_ns = 0; /* the link may have changed: look at once */
+		return true;
+	}
+	return false;
 }
 
 void mr_writer_ports_look(struct mr_writer *wr)

@@ -439,7 +439,7 @@ static void handle_event(struct mr_writer *wr, const struct epoll_event *e)
 		mr_writer_accept(wr);
 	else if (e->data.ptr == &wr->link_fd)
 		mr_writer_link_read(wr);
-	else
+	else if (!mr_writer_ports_serve(wr, e->data.ptr))
 		mr_writer_session_close(wr, e->data.ptr, "its client is gone");
 }
 

@@ -326,6 +326,8 @@ void mr_writer_answers_close(struct mr_writer *wr);
 /* Call it after the statistics memory is made and before the workers run. */
 int mr_writer_ports_open(struct mr_writer *wr);
 /* Reads links and drivers' counters, once a second. */
+/* Handles an event of a port; false: the pointer is no port. */
+bool mr_writer_ports_serve(struct mr_writer *wr, void *port);
 void mr_writer_ports_look(struct mr_writer *wr);
 /* Call it when no worker has a buffer of a port any more. */
 void mr_writer_ports_close(struct mr_writer *wr);

@@ -52,6 +52,7 @@ struct mr_config_port {
 	uint16_t mtu;             /* 0: the device's own */
 	uint8_t mac[6];           /* all 0: the device's own, or a generated one */
 	bool memif_server;        /* default: client */
+	bool memif_trusted;       /* default: no */
 	uint32_t memif_id;
 	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
 };

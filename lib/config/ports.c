@@ -139,6 +139,12 @@ static int set_role(struct mr_config_port *p, const char *value, struct mr_confi
 	return p->memif_server || strcmp(value, "client") == 0 ? 0 : expect(f, "server or client");
 }
 
+static int set_trusted(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	p->memif_trusted = strcmp(value, "yes") == 0;
+	return p->memif_trusted || strcmp(value, "no") == 0 ? 0 : expect(f, "yes or no");
+}
+
 static int set_name(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
 {
 	return set_text(p->name, sizeof(p->name), value, f, "a name of 1 to 31 bytes");
@@ -177,6 +183,7 @@ static const struct {
 	{"socket", FOR_MEMIF, set_socket},
 	{"role", FOR_MEMIF, set_role},
 	{"id", FOR_MEMIF, set_id},
+	{"trusted", FOR_MEMIF, set_trusted},
 	{"address", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_address},
 	{"name", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_name},
 	{"udp_port", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_udp_port},

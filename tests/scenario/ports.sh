@@ -83,6 +83,7 @@ expect_match log "$(cat "$bus_log")" 'link is down port=af_xdp0'
 
 say "another bus reaches the memif, goes, and comes again"
 peer=memif,socket=$run/memif.sock,role=client,address=10.98.0.2/24
+dataplane=$(dataplane_pid)
 for round in 1 2; do
 	start "peer$round" "$build/millrace-dataplane" --run-dir "$dir/peer" --set workers.count=2 \
 		--set "ports.open=$peer" --set workers.poll=adaptive
@@ -90,12 +91,12 @@ for round in 1 2; do
 	kill "$pid"
 	wait_child "$pid" "peer $round"
 	wait_for "the memif is down" port_is memif1 .link '"down"'
+	expect_equal "data plane after its peer" "$(dataplane_pid)" "$dataplane"
 done
 
 say "a killed data plane leaves no program; the next attaches its own"
 attached() { grep -c 'XDP program is attached' "$bus_log"; }
 before=$(attached)
-dataplane=$(dataplane_pid)
 kill -KILL "$dataplane"
 wait_for "another data plane" bus_child_is_not millrace-dataplane "$dataplane"
 wait_for "it has the ports" port_is af_xdp0 .link '"up"'

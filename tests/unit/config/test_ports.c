@@ -56,6 +56,7 @@ static void shortest_text_gets_the_defaults(void **state)
 	assert_int_equal(port.udp_port, 7400);
 	assert_int_equal(port.mtu, 0);
 	assert_int_equal(port.queue_entries, 2048);
+	assert_false(port.memif_trusted);
 }
 
 static void every_key_is_taken(void **state)
@@ -64,12 +65,14 @@ static void every_key_is_taken(void **state)
 
 	(void)state;
 	parse("memif,socket=/run/x.sock,role=server,id=7,address=10.77.0.1/24,address=fd77::1/64,"
-	      "name=out,udp_port=7401,mtu=9000,mac=02:00:00:ab:CD:01,queue_entries=512");
+	      "name=out,udp_port=7401,mtu=9000,mac=02:00:00:ab:CD:01,queue_entries=512,"
+	      "trusted=yes");
 	assert_int_equal(port.driver, MR_CONFIG_DRIVER_MEMIF);
 	assert_string_equal(port.name, "out");
 	assert_string_equal(port.device, "/run/x.sock");
 	assert_true(port.memif_server);
 	assert_int_equal(port.memif_id, 7);
+	assert_true(port.memif_trusted);
 	assert_int_equal(port.udp_port, 7401);
 	assert_int_equal(port.mtu, 9000);
 	assert_memory_equal(port.mac, mac, sizeof(mac));
@@ -111,6 +114,8 @@ static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 	refuse("tap,interface=a/b", "interface=a/b", "name of an interface");
 	refuse("memif,socket=x.sock", "socket=x.sock", "full path");
 	refuse("memif,role=both", "role=both", "server or client");
+	refuse("memif,trusted=maybe", "trusted=maybe", "yes or no");
+	refuse("tap,trusted=yes", "trusted=yes", "one of the keys of tap");
 	refuse("memif,id=-1", "id=-1", "a number from 0 to 65535");
 	refuse("tap,udp_port=0", "udp_port=0", "a number from 1 to 65535");
 	refuse("tap,udp_port=65536", "udp_port=65536", "a number from 1 to 65535");
