@@ -469,8 +469,9 @@ static bool enter_full(struct mr_queues *q, struct mr_queue *queue, struct mr_qu
 	return false;
 }
 
-MR_ALWAYS_INLINE void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
-	const struct mrf_message_origin *origin)
+/* Notes that an entry goes in. */
+MR_ALWAYS_INLINE void count_in(struct mr_queues *q, struct mr_queue *queue,
+	const struct mr_queue_entry *e, const struct mrf_message_origin *origin)
 {
 	if (e->flags & MR_ENTRY_ORIGIN)
 		mr_window_note(q, queue, origin);
@@ -478,6 +479,12 @@ MR_ALWAYS_INLINE void finish(struct mr_queues *q, struct mr_queue *queue, struct
 	queue->accepted += origin != NULL;
 	mr_count(q->c.stats->pushed, 1);
 	mr_count(q->c.stats->bound, 1);
+}
+
+MR_ALWAYS_INLINE void finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mrf_message_origin *origin)
+{
+	count_in(q, queue, e, origin);
 	if (mr_likely(!mr_full_displaces(queue)) || !is_over(queue, e->body_bytes) ||
 		enter_full(q, queue, e)) {
 		queue->body_bytes += e->body_bytes;
@@ -485,6 +492,32 @@ MR_ALWAYS_INLINE void finish(struct mr_queues *q, struct mr_queue *queue, struct
 	}
 	if (mr_unlikely(is_full(q, queue)) && !queue->bound_full)
 		hold_queue(q, queue);
+}
+
+/* Finishes the publish of a whole message with a key: 0, or the StatusCode. Only a queue that makes
+ * room when it is full looks at the entry before it goes in. */
+static uint32_t finish_keyed(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	const struct mrf_message_origin *origin, uint64_t key)
+{
+	bool displaces = mr_full_displaces(queue);
+	uint64_t hash = mr_key_hash(q, queue, key);
+
+	mr_entry_time(e)->key = key;
+	if (!(displaces ? mr_key_admit(q, queue, e)
+			: mr_key_push(
+				  q, queue, e, hash, mr_key_table_bucket_of(q->key_table, hash)))) {
+		mr_entry_free(q, e);
+		return MRF_STATUS_CODE_NO_MEMORY;
+	}
+	if (displaces) {
+		finish(q, queue, e, origin);
+		return MRF_STATUS_CODE_OK;
+	}
+	count_in(q, queue, e, origin);
+	queue->body_bytes += e->body_bytes;
+	if (mr_unlikely(is_full(q, queue)) && !queue->bound_full)
+		hold_queue(q, queue);
+	return MRF_STATUS_CODE_OK;
 }
 
 void mr_bind_finish(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
@@ -517,13 +550,8 @@ MR_ALWAYS_INLINE uint32_t take_whole(struct mr_queues *q, uint64_t session, stru
 		facts.entry_flags, first_bytes, more);
 	if (mr_unlikely(e == NULL))
 		return MRF_STATUS_CODE_NO_MEMORY;
-	if (key != 0) {
-		mr_entry_time(e)->key = key;
-		if (!mr_key_admit(q, queue, e)) {
-			mr_entry_free(q, e);
-			return MRF_STATUS_CODE_NO_MEMORY;
-		}
-	}
+	if (key != 0)
+		return finish_keyed(q, queue, e, facts.origin, key);
 	finish(q, queue, e, facts.origin);
 	return MRF_STATUS_CODE_OK;
 }

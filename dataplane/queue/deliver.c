@@ -648,6 +648,13 @@ static inline bool drop_unwanted(
 	return false;
 }
 
+/* True if an entry of a queue that goes by keys may have reached an end. */
+static inline bool may_be_unwanted(const struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	return (e->flags & MR_ENTRY_TIME) == 0 || queue->options.age_max_ms != 0 ||
+	       mr_entry_time(e)->ends_ms != MR_TIME_NEVER;
+}
+
 /* Delivers from a queue that goes by keys. */
 static void __attribute__((noinline))
 run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
@@ -660,7 +667,7 @@ run_keys(struct mr_queues *q, struct mr_queue *queue, uint32_t floor)
 	mr_key_run_loose(q, queue, floor + (q->work - floor) / 2);
 	while (q->work > floor && !queue->paused && (e = mr_key_next(q, queue, &c)) != NULL) {
 		q->work--;
-		if (drop_unwanted(q, queue, e))
+		if (mr_unlikely(may_be_unwanted(queue, e)) && drop_unwanted(q, queue, e))
 			continue;
 		if (mr_likely(deliver_entry(q, queue, c, e, true)))
 			mr_key_took(q, c);

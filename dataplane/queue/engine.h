@@ -376,6 +376,8 @@ struct mr_queues {
 	uint64_t sweep_ms;
 	uint64_t random;
 	struct mr_key_table *key_table; /* NULL: no queue has gone by keys */
+	struct mr_queue_key *key_spare; /* free records for the next keys, until the next tick */
+	uint32_t key_spares;
 	struct mr_key_link {
 		struct mr_key_link *prev;
 		struct mr_key_link *next;

@@ -2,6 +2,7 @@
 /* fragment: reassembles pushed messages that arrive in fragments. */
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/bind.h"
+#include "dataplane/queue/key.h"
 #include "dataplane/queue/push.h"
 #include "dataplane/queue/ttl.h"
 #include "dataplane/queue/work.h"
@@ -262,6 +263,7 @@ static struct mr_queue_assembly *begin_assembly(struct mr_queues *q, struct mr_q
 	if (e == NULL)
 		return NULL;
 	mr_options_apply(q, queue, e, options);
+	mr_key_charge(q, queue, e);
 	/* The options of a PushOptions were a part of the first fragment. */
 	*(struct mr_queue_chain *)mr_entry_body(e) = (struct mr_queue_chain){.session = f->session,
 		.message = f->message,

@@ -61,10 +61,17 @@ void mr_keys_free(struct mr_queues *q, struct mr_queue *queue)
 	queue->takes_key = false;
 }
 
-/* Returns the memory of a record; NULL: there is none. */
+/* Returns the memory of a record; NULL: there is none. Spare ones are those that were used last:
+ * their lines are in the cache. */
 static inline struct mr_queue_key *record_alloc(struct mr_queues *q)
 {
-	struct mr_queue_key *k = NULL;
+	struct mr_queue_key *k = q->key_spare;
+
+	if (mr_likely(k != NULL)) {
+		q->key_spare = (struct mr_queue_key *)k->link.next;
+		q->key_spares--;
+		return k;
+	}
 
 	if (mr_likely(!mr_queue_full(q)))
 		k = mr_slab_alloc(q->store, (uint32_t)sizeof(*k));
@@ -82,7 +89,7 @@ static struct mr_queue_key *record_new(
 	if (mr_unlikely(k == NULL))
 		return NULL;
 	*k = (struct mr_queue_key){.key = key, .hash = hash, .epoch = queue->keys->epoch};
-	mr_key_table_add(q, k, ref_of(queue->keys, k));
+	mr_key_table_add(q, mr_key_table_bucket_of(q->key_table, hash), k, ref_of(queue->keys, k));
 	queue->keys->count++;
 	return k;
 }
@@ -90,7 +97,25 @@ static struct mr_queue_key *record_new(
 static inline void record_free(struct mr_queues *q, struct mr_queue_key *k)
 {
 	mr_key_table_remove(q, k);
-	mr_slab_release(q->store, k, (uint32_t)sizeof(*k));
+	if (mr_unlikely(q->key_spares == MR_KEY_SPARES_MAX)) {
+		mr_slab_release(q->store, k, (uint32_t)sizeof(*k));
+		return;
+	}
+	k->link.next = (struct mr_key_link *)q->key_spare;
+	q->key_spare = k;
+	q->key_spares++;
+}
+
+/* Spares may each keep a slab of the store from being free, so they are not kept for long. */
+void mr_keys_free_spares(struct mr_queues *q)
+{
+	struct mr_queue_key *k;
+
+	while ((k = q->key_spare) != NULL) {
+		q->key_spare = (struct mr_queue_key *)k->link.next;
+		mr_slab_release(q->store, k, (uint32_t)sizeof(*k));
+	}
+	q->key_spares = 0;
 }
 
 /* Hands the ready entries of a record over to be freed. */
@@ -278,12 +303,17 @@ bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_
 	return attach(q, queue, e);
 }
 
+void mr_key_charge(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+{
+	if (mr_key_has(queue, e))
+		mr_entry_charge(q, e, (uint32_t)sizeof(struct mr_queue_key));
+}
+
 bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
 {
 	if (!mr_key_has(queue, e))
 		return true;
-	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
-		mr_entry_charge(q, e, (uint32_t)sizeof(struct mr_queue_key));
+	mr_key_charge(q, queue, e);
 	return mr_entry_time(e)->place == MR_TIME_WAIT || attach(q, queue, e);
 }
 
@@ -358,8 +388,8 @@ bool mr_key_put(
 }
 
 /* Makes the record of a key with its first entry, which may go at once. False: no memory. */
-static inline bool push_first(
-	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, uint64_t hash)
+MR_ALWAYS_INLINE bool push_first(struct mr_queues *q, struct mr_queue *queue,
+	struct mr_queue_entry *e, uint32_t *bucket, uint64_t hash)
 {
 	struct mr_queue_keys *keys = queue->keys;
 	struct mr_queue_time *t = mr_entry_time(e);
@@ -377,7 +407,7 @@ static inline bool push_first(
 		.level = level_of(e) & 15,
 		.epoch = keys->epoch};
 	ref = ref_of(keys, k);
-	mr_key_table_add(q, k, ref);
+	mr_key_table_add(q, bucket, k, ref);
 	keys->count++;
 	t->key_at = ref;
 	t->place = MR_TIME_KEY_LIST;
@@ -401,10 +431,10 @@ static void push_behind(struct mr_queues *q, struct mr_queue *queue, struct mr_q
 		update(q, queue, k);
 }
 
-bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e)
+bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	uint64_t hash, uint32_t *bucket)
 {
-	uint64_t hash = mr_key_hash(q, queue, mr_entry_time(e)->key);
-	struct mr_queue_key *k = mr_key_table_find(q, hash);
+	struct mr_queue_key *k = mr_key_table_find_at(q->key_table, bucket, hash);
 
 	if (mr_unlikely((e->flags & MR_ENTRY_OWNED) != 0))
 		mr_entry_charge(q, e, (uint32_t)sizeof(*k));
@@ -412,7 +442,7 @@ bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_en
 	e->order = ++q->order;
 	if (k != NULL)
 		push_behind(q, queue, e, k);
-	else if (mr_unlikely(!push_first(q, queue, e, hash)))
+	else if (mr_unlikely(!push_first(q, queue, e, bucket, hash)))
 		return false;
 	if (mr_unlikely(queue->options.age_max_ms != 0))
 		watch_end(q, queue, e);

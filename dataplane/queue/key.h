@@ -29,6 +29,7 @@
 
 #define MR_KEY_HOMES       MR_QUEUE_CONSUMERS_MAX
 #define MR_KEY_PATIENCE_MS 1000u
+#define MR_KEY_SPARES_MAX  64u
 
 enum mr_key_state {
 	MR_KEY_IDLE,  /* in no list: no entry is ready */
@@ -38,7 +39,7 @@ enum mr_key_state {
 
 /* The record of a key. One cache line. */
 struct mr_queue_key {
-	struct mr_key_link link; /* first; in the list that its state says */
+	struct mr_key_link link; /* first; in the list that its state says, or `next` of a spare */
 	uint64_t key;
 	uint64_t hash;     /* mr_key_hash: tells the key and its queue */
 	uint32_t chain;    /* ref of the next record in its bucket, or 0 */
@@ -117,15 +118,18 @@ static inline bool mr_key_stands(struct mr_queue_entry *e)
 
 /* Joins a new entry to the record of its key, and makes the record. False: no memory. */
 bool mr_key_attach(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Charges the account of an entry that is to go by its key for the record. */
+void mr_key_charge(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Attaches the entry of a push, and charges its account for the record. */
 bool mr_key_admit(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Puts an entry into the record of its key: behind the others, or by age. Without memory for a
  * record it is delayed for a moment. False: that failed too. */
 bool mr_key_put(
 	struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e, bool came_back);
-/* Admits and puts the entry of a push with a key and no other option. False: no memory for the
- * record; the entry is in no list. */
-bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
+/* Admits and puts the entry of a push with a key and no other option. `hash`: mr_key_hash of the
+ * key. `bucket`: of the hash. False: no memory for the record; the entry is in no list. */
+bool mr_key_push(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e,
+	uint64_t hash, uint32_t *bucket);
 /* Takes a ready entry out of the record; it is unsettled then. The caller counts. */
 void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_entry *e);
 /* Notes that an entry has left the queue. */
@@ -159,6 +163,8 @@ static inline void mr_key_took(const struct mr_queues *q, struct mr_queue_consum
 	c->keys->took_ms = q->now_ms;
 }
 
+/* Releases the spare records. */
+void mr_keys_free_spares(struct mr_queues *q);
 /* Frees some purged records and their entries. */
 void mr_keys_free_some(struct mr_queues *q);
 bool mr_keys_has_garbage(const struct mr_queues *q);
@@ -257,29 +263,45 @@ static inline struct mr_queue_key *mr_key_table_record(const struct mr_key_table
 	return ref == 0 ? NULL : (struct mr_queue_key *)(t->base + (ref - 1) * 16ull);
 }
 
-static inline struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, uint64_t hash)
+/* Fetches the first record of a bucket that is searched soon. */
+static inline void mr_key_fetch_record(const struct mr_queues *q, const uint32_t *bucket)
 {
-	const struct mr_key_table *t = q->key_table;
-	struct mr_queue_key *k = mr_key_table_record(t, *mr_key_table_bucket_of(t, hash));
+	mr_prefetch(q->key_table->base + (*bucket - 1) * 16ull);
+}
+
+/* Returns the record in the chain of a bucket, or NULL. */
+static inline struct mr_queue_key *mr_key_table_find_at(
+	const struct mr_key_table *t, const uint32_t *bucket, uint64_t hash)
+{
+	struct mr_queue_key *k = mr_key_table_record(t, *bucket);
 
 	while (k != NULL && k->hash != hash)
 		k = mr_key_table_record(t, k->chain);
 	return k;
 }
+
+static inline struct mr_queue_key *mr_key_table_find(const struct mr_queues *q, uint64_t hash)
+{
+	const struct mr_key_table *t = q->key_table;
+
+	return mr_key_table_find_at(t, mr_key_table_bucket_of(t, hash), hash);
+}
 /* Add a bucket if there are more records than buckets; take some away if there are few records. */
 void mr_key_table_grow(struct mr_queues *q);
 void mr_key_table_shrink(struct mr_queues *q);
-/* Adds a record whose hash is set. `ref`: mr_chunk_ref of it. */
-static inline void mr_key_table_add(struct mr_queues *q, struct mr_queue_key *k, uint32_t ref)
+/* Adds a record whose hash is set, and which its bucket does not have. `ref`: mr_chunk_ref of
+ * it. */
+static inline void mr_key_table_add(
+	struct mr_queues *q, uint32_t *bucket, struct mr_queue_key *k, uint32_t ref)
 {
 	struct mr_key_table *t = q->key_table;
-	uint32_t *at;
 
-	if (mr_unlikely(++t->count > t->buckets))
+	if (mr_unlikely(++t->count > t->buckets)) {
 		mr_key_table_grow(q);
-	at = mr_key_table_bucket_of(t, k->hash);
-	k->chain = *at;
-	*at = ref;
+		bucket = mr_key_table_bucket_of(t, k->hash);
+	}
+	k->chain = *bucket;
+	*bucket = ref;
 }
 
 static inline void mr_key_table_remove(struct mr_queues *q, struct mr_queue_key *k)

@@ -518,6 +518,8 @@ MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, str
 	const struct mr_message_view *m, const struct body *body, uint64_t key)
 {
 	struct mr_push_facts facts;
+	uint64_t hash = mr_key_hash(q, queue, key);
+	uint32_t *bucket = mr_key_table_bucket_of(q->key_table, hash);
 	uint32_t status = check_push(q, session, queue, m, body->bytes, &facts);
 	bool full = over_limit(queue, body->bytes);
 	struct mr_queue_entry *e;
@@ -528,16 +530,17 @@ MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, str
 		mr_push_known(q, session, queue, facts.origin);
 		return MRF_STATUS_CODE_OK;
 	}
+	mr_key_fetch_record(q, bucket);
 	facts.entry_flags |= MR_ENTRY_TIME;
 	e = make_entry(q, session, m, facts.entry_flags, body->header_bytes, body->bytes);
 	if (mr_unlikely(e == NULL))
 		return refusal(q, session, facts.entry_flags, body->bytes);
 	mr_entry_time(e)->key = key;
-	if (mr_unlikely(!mr_key_push(q, queue, e))) {
+	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
+	if (mr_unlikely(!mr_key_push(q, queue, e, hash, bucket))) {
 		mr_entry_free(q, e);
 		return MRF_STATUS_CODE_NO_MEMORY;
 	}
-	mr_message_copy(mr_entry_body(e), body->headers, body->bytes);
 	finish_keyed(q, session, queue, e, facts.origin, full);
 	return MRF_STATUS_CODE_OK;
 }

@@ -264,6 +264,7 @@ void mr_queues_tick(struct mr_queues *q, uint64_t now_ms)
 		mr_work(q, MR_WORK_TIMER);
 		fire_timer(q, t);
 	}
+	mr_keys_free_spares(q);
 	q->work = MR_WORK_SWEEP;
 	mr_clients_sweep(q);
 	mr_gauge(q->c.stats->queue_keys, mr_key_table_count(q));

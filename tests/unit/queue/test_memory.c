@@ -138,6 +138,54 @@ static void keys_of_one_host_take_its_share_and_no_more(void **state)
 	assert_in_range(fill_keys(keyed, FIRST), first - first / 50, first + first / 50);
 }
 
+#define PIECE_BLOCK "NATS/1.0\r\nX: %07u\r\n\r\n" /* 24 bytes with its number */
+
+/* Pushes a message of 264 bytes in two fragments, its key in a header. True: it is in. */
+static bool push_keyed_pieces(uint32_t keyed, unsigned number)
+{
+	uint64_t before = r.stats.pushed;
+	char block[32], part[256 - 24 + 1];
+	struct rig_push p = {.queue = keyed,
+		.client = FIRST,
+		.text = part,
+		.headers = block,
+		.flags = MRF_MESSAGE_FLAG_FRAGMENT,
+		.fragment = {.session = rig_session(FIRST), .message = number, .total_bytes = 264}};
+
+	snprintf(block, sizeof(block), PIECE_BLOCK, number);
+	memset(part, 'x', sizeof(part));
+	part[sizeof(part) - 1] = '\0';
+	rig_push(&r, &p);
+	p.headers = NULL;
+	p.text = "12345678";
+	p.fragment.offset = 256;
+	rig_push(&r, &p);
+	return r.stats.pushed > before;
+}
+
+static void key_of_a_message_in_fragments_counts_too(void **state)
+{
+	unsigned count = 0;
+	uint32_t keyed;
+
+	(void)state;
+	r.knows = true;
+	r.options.policy = MRF_QUEUE_POLICY_KEY_SHARED;
+	r.options.key_from = mrf_str("header X");
+	keyed = rig_make(&r, "keyed");
+	assert_int_equal(
+		rig_command(&r, MRF_QUEUE_VERB_OPEN, MRF_QUEUE_KIND_QUEUE, "keyed", FIRST, 0, 0),
+		0);
+	while (count < PUSHES && push_keyed_pieces(keyed, count + 1))
+		count++;
+	/* The entry takes 144 bytes, its fragments 272 and 32, its key 64. */
+	assert_in_range(count, ENTRIES / 4 / 520, ENTRIES / 4 / 504);
+	assert_int_equal(mrf_queue_row_keys(rig_show(&r, MRF_QUEUE_KIND_QUEUE, "keyed")), count);
+	rig_command(&r, MRF_QUEUE_VERB_PURGE, MRF_QUEUE_KIND_QUEUE, "keyed", 0, 0, 0);
+	rig_run(&r);
+	assert_true(push_keyed_pieces(keyed, 1));
+}
+
 /* Pushes messages of `bytes` up to three quarters of the host's share, and settles all but one of
  * `each`. */
 static void scatter(unsigned client, uint32_t bytes, unsigned each)
@@ -334,6 +382,7 @@ int main(void)
 		RIG_TEST(first_push_of_a_publisher_into_a_full_store_is_refused_for_memory),
 		RIG_TEST(one_host_fills_its_share_and_no_more),
 		RIG_TEST(keys_of_one_host_take_its_share_and_no_more),
+		RIG_TEST(key_of_a_message_in_fragments_counts_too),
 		RIG_TEST(few_messages_of_one_host_do_not_keep_all_slabs),
 		RIG_TEST(the_last_of_it_is_root_s),
 		RIG_TEST(client_that_knows_the_status_gets_it),
