@@ -566,7 +566,7 @@ int mr_consumer_add(
 /* Withdraws the consumer's credit, and returns its deliveries to the queue: as far as the call's
  * work reaches, the others in later runs. */
 void mr_consumer_leave(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why);
-/* The same, and removes it when it has no delivery any more. `code` not 0: sends it a
+/* Does this, and removes the consumer once it has no delivery any more. `code` not 0: sends it a
  * Disconnect. */
 void mr_consumer_remove(struct mr_queues *q, struct mr_queue_consumer *c, enum mr_queue_back why,
 	int code, const char *text);
@@ -721,7 +721,7 @@ struct mrf_string mr_queue_template_dead_letter(
  * makes valid options invalid; else returns `why`. The text lasts until the next call. */
 const char *mr_queue_template_blame(struct mr_queues *q, enum mrf_queue_kind kind,
 	struct mrf_string name, const struct mrf_queue_options *wants, const char *why);
-/* The same if the template's place of dead letters is refused; `why` may be NULL: it is not. */
+/* Names the template if its place of dead letters is refused; `why` may be NULL: it is not. */
 const char *mr_queue_template_blame_dead(
 	struct mr_queues *q, enum mrf_queue_kind kind, struct mrf_string name, const char *why);
 /* Sets the options that a template gives to a new queue of that name. Returns their bits. */

@@ -431,7 +431,7 @@ MR_ALWAYS_INLINE struct mr_queue_entry *make_entry(struct mr_queues *q, uint64_t
 		return NULL;
 	if (flags & MR_ENTRY_CALL)
 		set_caller(q, mr_entry_caller(e), session, m);
-	if (m->subject_bytes != 0) /* of a publish, the flags say something else */
+	if (m->subject_bytes != 0) /* a publish: its flags say something else */
 		return e;
 	if (m->header.flags & MRF_MESSAGE_FLAG_HIGH)
 		e->priority = MRF_PRIORITY_HIGH;
@@ -513,7 +513,7 @@ static uint32_t __attribute__((noinline)) push_whole(struct mr_queues *q, uint64
 	return MRF_STATUS_CODE_OK;
 }
 
-/* The same for a message of a queue that goes by keys, which has a key and no other option. */
+/* Takes a message with a key and no other option, for a queue that goes by keys. */
 MR_ALWAYS_INLINE uint32_t push_by_key(struct mr_queues *q, uint64_t session, struct mr_queue *queue,
 	const struct mr_message_view *m, const struct body *body, uint64_t key)
 {

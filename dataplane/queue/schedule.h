@@ -21,7 +21,7 @@
 #define MR_SCHEDULES_MAX         4096u /* a worker has at most these */
 
 struct mr_queue_schedule {
-	struct mr_queue_schedule *next; /* of the queue */
+	struct mr_queue_schedule *next; /* the queue's */
 	struct mr_queue_schedule *prev;
 	struct mr_queue_entry *entry;
 	uint64_t ticket;

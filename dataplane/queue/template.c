@@ -10,7 +10,7 @@
 #define PATTERN_SHOWN 32
 #define VALUE_SHOWN   40
 
-/* The options of which one may contradict another. */
+/* Options that may contradict each other. */
 static const uint32_t related[] = {
 	MRF_QUEUE_OPTION_POLICY, MRF_QUEUE_OPTION_WHEN_FULL, MRF_QUEUE_OPTION_KEY_FROM};
 

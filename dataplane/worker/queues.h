@@ -27,7 +27,7 @@ void mr_worker_queues_free(struct mr_worker *w);
 void mr_worker_queues_entry(struct mr_worker *w, const struct mr_burst_entry *e);
 /* Handles a message for a queue of this worker, from a session of any worker. */
 void mr_worker_queues_take(struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
-/* The same for a publish that goes into a bound queue of this worker: a Push with a subject. */
+/* Takes a publish that goes into a bound queue of this worker: a Push with a subject. */
 void mr_worker_queues_publish(
 	struct mr_worker *w, uint64_t session, const struct mr_message_view *m);
 /* Takes back a delivery that another worker returned: its session had no room. */
