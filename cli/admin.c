@@ -74,15 +74,25 @@ void mr_cli_admin_close(struct mr_cli_admin *a)
 	mr_admin_socket_close(&a->socket);
 }
 
+static int send_built(
+	struct mr_cli_admin *a, struct mrf_builder *b, const struct mrf_admin_request *request)
+{
+	const void *data;
+	size_t bytes;
+	int rc = mrf_builder_finish(b, mrf_admin_request_write(b, request), &data, &bytes);
+
+	if (rc)
+		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
+	rc = mr_admin_socket_send(&a->socket, data, bytes);
+	return rc ? fail(a, rc, "asking control") : 0;
+}
+
 static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *request,
 	const struct mrf_queue_command *command, const struct mrf_queue_options *options)
 {
 	struct mrf_admin_request v = *request;
 	uint8_t memory[1536];
 	struct mrf_builder b;
-	const void *data;
-	size_t bytes;
-	int rc;
 
 	mrf_builder_init(&b, memory, sizeof(memory));
 	if (command) {
@@ -92,11 +102,7 @@ static int send_request(struct mr_cli_admin *a, const struct mrf_admin_request *
 			with.options = mrf_queue_options_write(&b, options);
 		v.queue = mrf_queue_command_write(&b, &with);
 	}
-	rc = mrf_builder_finish(&b, mrf_admin_request_write(&b, &v), &data, &bytes);
-	if (rc)
-		return fail(a, rc == -ENOSPC ? -ENAMETOOLONG : rc, "request");
-	rc = mr_admin_socket_send(&a->socket, data, bytes);
-	return rc ? fail(a, rc, "asking control") : 0;
+	return send_built(a, &b, &v);
 }
 
 static int refusal(struct mr_cli_admin *a, struct mrf_table result)
@@ -172,6 +178,20 @@ int mr_cli_admin_ask_bind(struct mr_cli_admin *a, enum mrf_admin_verb verb, cons
 	int rc = send_request(a, &request, &command, NULL);
 
 	return rc ? rc : receive_body(a, MRF_ADMIN_BODY_ADMIN_BOUND, out);
+}
+
+int mr_cli_admin_ask_port(struct mr_cli_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_port_edit *edit, enum mrf_admin_body body, struct mrf_table *out)
+{
+	struct mrf_admin_request request = {.verb = (uint8_t)verb};
+	uint8_t memory[1024];
+	struct mrf_builder b;
+	int rc;
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	request.port = mrf_port_edit_write(&b, edit);
+	rc = send_built(a, &b, &request);
+	return rc ? rc : receive_body(a, body, out);
 }
 
 int mr_cli_admin_fail(const struct mr_cli *cli, const struct mr_cli_admin *a, int error)

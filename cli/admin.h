@@ -37,6 +37,9 @@ int mr_cli_admin_ask_edit(struct mr_cli_admin *a, const struct mrf_queue_command
 /* Binds a queue to a pattern, or unbinds it; NULL: from all. The answer is an AdminBound. */
 int mr_cli_admin_ask_bind(struct mr_cli_admin *a, enum mrf_admin_verb verb, const char *queue,
 	const char *pattern, struct mrf_table *out);
+/* Sends a request about the limits and prefixes of a port. */
+int mr_cli_admin_ask_port(struct mr_cli_admin *a, enum mrf_admin_verb verb,
+	const struct mrf_port_edit *edit, enum mrf_admin_body body, struct mrf_table *out);
 
 /* Opens and asks, for a verb: reports a failure and returns an exit code. Call close in any
  * case. */

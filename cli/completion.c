@@ -43,20 +43,34 @@ static void print_common_names(const struct mr_cli_verb *verb)
 	}
 }
 
-/* True if the usage line lists the words of the first operand, as in "show|purge NAME". */
+/* Returns the words of the first operand, and their length, if the usage line lists them, as in
+ * "show|purge NAME" or "[limit|allow] [PORT]". Otherwise 0. */
+static size_t find_words(const struct mr_cli_verb *verb, const char **words)
+{
+	bool brackets = verb->operands[0] == '[';
+	const char *at = verb->operands + brackets;
+	size_t bytes = strspn(at, "abcdefghijklmnopqrstuvwxyz|");
+
+	*words = at;
+	if (brackets)
+		return at[bytes] == ']' && memchr(at, '|', bytes) ? bytes : 0;
+	return at[bytes] == ' ' || at[bytes] == '\0' ? bytes : 0;
+}
+
 static bool has_words(const struct mr_cli_verb *verb)
 {
-	size_t bytes = strcspn(verb->operands, " ");
+	const char *words;
 
-	return bytes > 0 && strspn(verb->operands, "abcdefghijklmnopqrstuvwxyz|") == bytes;
+	return find_words(verb, &words) > 0;
 }
 
 static void print_words(const struct mr_cli_verb *verb)
 {
-	if (!has_words(verb))
-		return;
-	for (const char *at = verb->operands; *at && *at != ' '; at++)
-		putchar(*at == '|' ? ' ' : *at);
+	const char *words;
+	size_t bytes = find_words(verb, &words);
+
+	for (size_t i = 0; i < bytes; i++)
+		putchar(words[i] == '|' ? ' ' : words[i]);
 }
 
 /* Copies the word of the usage line for operand `index`. False: there is none. */

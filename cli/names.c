@@ -95,6 +95,16 @@ static int sessions(struct mr_cli_admin *a, struct names *n)
 	return rc;
 }
 
+static int ports(struct mr_cli_admin *a, struct names *n)
+{
+	struct mrf_table t;
+	int rc = mr_cli_admin_ask(a, MRF_ADMIN_VERB_PORTS, 0, MRF_ADMIN_BODY_ADMIN_PORTS, &t);
+
+	for (uint32_t i = 0; rc == 0 && i < mrf_admin_ports_rows_count(t); i++)
+		add_string(n, mrf_port_row_name(mrf_admin_port_row(mrf_admin_ports_rows_at(t, i))));
+	return rc;
+}
+
 static void keys(struct names *n)
 {
 	for (size_t i = 0; i < MR_CONFIG_KEYS_COUNT; i++) {
@@ -142,6 +152,7 @@ static const struct {
 	{"services", services, NULL},
 	{"subjects", subjects, NULL},
 	{"sessions", sessions, NULL},
+	{"ports", ports, NULL},
 	{"keys", NULL, keys},
 	{"contexts", NULL, contexts},
 	{"queue-options", NULL, queue_options},
@@ -209,7 +220,7 @@ int mr_cli_names(const struct mr_cli *cli, const char *kind)
 		return MR_EXIT_OK;
 	}
 	return mr_cli_fail(cli, MR_EXIT_USAGE, kind, "no such kind of names",
-		"expected: queues, services, subjects, sessions, keys or contexts");
+		"expected: queues, services, subjects, sessions, ports, keys or contexts");
 }
 
 const char *mr_cli_names_kind(const struct mr_cli_verb *verb, const char *value, const char *option)
@@ -219,7 +230,7 @@ const char *mr_cli_names_kind(const struct mr_cli_verb *verb, const char *value,
 		const char *kind;
 	} values[] = {{"QUEUE", "queues"}, {"SERVICE", "services"}, {"SUBJECT", "subjects"},
 		{"[SUBJECT]", "subjects"}, {"PATTERN...", "subjects"}, {"SESSION", "sessions"},
-		{"[TO|KEY=VALUE...|SUBJECT...]", "queue-options"},
+		{"[PORT]", "ports"}, {"[TO|KEY=VALUE...|SUBJECT...]", "queue-options"},
 		{"[KEY=VALUE...]", "service-options"}};
 
 	if (option && strcmp(option, "set") == 0)

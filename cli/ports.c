@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ports: the network ports of the bus, as a table. */
+/* ports: the network ports of the bus, as a table; their limits and counts. */
 #include <string.h>
 
 #include "cli/listing.h"
+#include "cli/port_rules.h"
+#include "cli/port_stats.h"
 #include "cli/stats.h"
 #include "cli/verbs.h"
 #include "lib/base/compiler.h"
@@ -72,6 +74,11 @@ static struct mrf_port_xdp xdp_sum(struct mrf_table row)
 		sum.xdp_malformed += x.xdp_malformed;
 		sum.xdp_fragment += x.xdp_fragment;
 		sum.xdp_other += x.xdp_other;
+		sum.xdp_denied += x.xdp_denied;
+		sum.xdp_not_allowed += x.xdp_not_allowed;
+		sum.xdp_limited += x.xdp_limited;
+		sum.xdp_limited_new += x.xdp_limited_new;
+		sum.xdp_limited_prefix += x.xdp_limited_prefix;
 	}
 	return sum;
 }
@@ -126,7 +133,13 @@ static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *set
 		table_row(t, mrf_admin_ports_rows_at(ports, i));
 }
 
-static int run_ports(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+struct settings {
+	struct mr_cli_view view;
+	uint64_t burst;
+	bool remove;
+};
+
+static int list_ports(const struct mr_cli *cli, const struct settings *set)
 {
 	struct mr_cli_column columns[MR_CLI_COLUMNS_MAX];
 	const struct mr_cli_listing listing = {
@@ -137,17 +150,90 @@ static int run_ports(const struct mr_cli *cli, const void *settings, const struc
 			columns, own, MR_ARRAY_COUNT(own), statistics, MR_ARRAY_COUNT(statistics)),
 		.fill = fill,
 	};
-	const struct mr_cli_list_settings *set = settings;
 
-	(void)w;
 	return mr_cli_list(cli, &listing, set, &set->view);
 }
 
+static int run_stats(const struct mr_cli_port_rules *r)
+{
+	return mr_cli_port_stats(r->cli, r->view, r->words->count > 1 ? r->words->at[1] : NULL);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct mr_cli_port_rules *r);
+	unsigned words_min;
+	unsigned words_max;
+} actions[] = {
+	{"limit", mr_cli_port_limit, 2, 4},
+	{"allow", mr_cli_port_allow, 2, MR_CLI_WORDS_MAX},
+	{"deny", mr_cli_port_deny, 2, MR_CLI_WORDS_MAX},
+	{"stats", run_stats, 1, 2},
+};
+
+static int run_ports(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
+{
+	const struct settings *set = settings;
+	const struct mr_cli_port_rules r = {
+		.cli = cli,
+		.view = &set->view,
+		.words = w,
+		.burst = set->burst,
+		.remove = set->remove,
+	};
+
+	if (w->count == 0)
+		return list_ports(cli, set);
+	for (size_t i = 0; i < MR_ARRAY_COUNT(actions); i++) {
+		if (strcmp(w->at[0], actions[i].name) != 0)
+			continue;
+		if (w->count < actions[i].words_min || w->count > actions[i].words_max)
+			return mr_cli_fail(cli, MR_EXIT_USAGE, w->at[0],
+				w->count < actions[i].words_min ? "needs a port"
+								: "has too many words",
+				"see millrace help ports");
+		return actions[i].run(&r);
+	}
+	return mr_cli_fail(
+		cli, MR_EXIT_USAGE, w->at[0], "unknown", "expected limit, allow, deny or stats");
+}
+
+static const struct mr_cli_option options[] = {
+	MR_CLI_VIEW_OPTIONS,
+	{.name = "burst",
+		.type = MR_CLI_COUNT,
+		.value = "N",
+		.offset = offsetof(struct settings, burst),
+		.min = 1,
+		.max = 100000000,
+		.help = "limit: packets at once; default: 100 ms of the rate, at least 32"},
+	{.name = "remove",
+		.type = MR_CLI_FLAG,
+		.offset = offsetof(struct settings, remove),
+		.help = "limit, allow, deny: take the limit or the networks away"},
+	{0},
+};
+
 const struct mr_cli_verb mr_cli_ports = {
 	.name = "ports",
-	.summary = "list the network ports",
-	.operands = "",
-	.details = "DISCARDED       packets that are not for the bus, or malformed; the counters\n"
+	.summary = "list the network ports; limit who may send to them",
+	.operands = "[limit|allow|deny|stats] [PORT] [sources|new|NETWORK...] [RATE|off]",
+	.details = "Without operands: a line for each port.\n"
+		   "\n"
+		   "limit   show the limits of an AF_XDP port, or set one: RATE packets a second\n"
+		   "        from each source (sources), from all sources together that sent\n"
+		   "        nothing lately (new), or from a network; off takes it away. A source\n"
+		   "        is an IPv4 address, or the first 64 bits of an IPv6 address\n"
+		   "allow   show the networks that may send, or add some; without any, all may\n"
+		   "deny    show the networks that may not send, or add some. Where networks\n"
+		   "        overlap, the smallest counts\n"
+		   "stats   packets of each receive queue, by their end in the XDP program\n"
+		   "\n"
+		   "Only packets for the bus are limited or denied: those for the kernel reach\n"
+		   "it. Changes last until the data plane is restarted; the keys limit=, allow=\n"
+		   "and deny= of ports.open set the same at the start.\n"
+		   "\n"
+		   "DISCARDED       packets that are not for the bus, or malformed; the counters\n"
 		   "                drop_... tell which\n"
 		   "MISSED, ERRORS  the counts of the driver\n"
 		   "LINK            gone if the interface was removed\n"
@@ -156,10 +242,16 @@ const struct mr_cli_verb mr_cli_ports = {
 		   "\n"
 		   "--json has all statistics, under the names in flatbuf/schemas/stats.fbs.\n"
 		   "xdp_... are packets that the XDP program counted by their end: xdp_bus went\n"
-		   "to a worker, the others to the kernel.",
-	.examples =
-		"  millrace ports\n  millrace ports --json | jq '.[] | select(.link != \"up\")'",
-	.options = mr_cli_list_options,
-	.settings_bytes = sizeof(struct mr_cli_list_settings),
+		   "to a worker, xdp_denied, xdp_not_allowed and xdp_limited... were dropped, and\n"
+		   "the others went to the kernel.",
+	.examples = "  millrace ports\n"
+		    "  millrace ports --json | jq '.[] | select(.link != \"up\")'\n"
+		    "  millrace ports limit af_xdp0 sources 20000 --burst 5000\n"
+		    "  millrace ports limit af_xdp0 new 1000\n"
+		    "  millrace ports deny af_xdp0 10.9.0.0/16\n"
+		    "  millrace ports stats",
+	.options = options,
+	.settings_bytes = sizeof(struct settings),
+	.operands_max = MR_CLI_WORDS_MAX,
 	.run = run_ports,
 };

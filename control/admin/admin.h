@@ -6,6 +6,7 @@
  *   listing.c  clients and subjects, which the data plane lists in parts; kick
  *   ended.c    sessions that ended lately
  *   ports.c    ports
+ *   port_rules.c  limits of ports, prefixes that they allow or deny
  *   bindings.c binds queues to subjects
  *   queues.c   queues and services: questions and commands to their home workers
  *
@@ -110,6 +111,10 @@ void mr_admin_list_ended(struct mr_admin_slot *s);
 
 /* ports.c */
 void mr_admin_list_ports(struct mr_admin_slot *s);
+
+/* port_rules.c; `edit` comes from the request and is empty if the request has none. */
+void mr_admin_edit_port(struct mr_admin_slot *s, struct mrf_table edit);
+void mr_admin_list_port_rules(struct mr_admin_slot *s, struct mrf_table edit);
 
 /* listing.c */
 void mr_admin_list_clients(struct mr_admin_slot *s);

@@ -191,7 +191,8 @@ static bool needs_dataplane(unsigned verb)
 	       verb == MRF_ADMIN_VERB_PORTS || verb == MRF_ADMIN_VERB_WORKERS ||
 	       verb == MRF_ADMIN_VERB_CLIENTS || verb == MRF_ADMIN_VERB_SUBJECTS ||
 	       verb == MRF_ADMIN_VERB_KICK || verb == MRF_ADMIN_VERB_BIND ||
-	       verb == MRF_ADMIN_VERB_UNBIND;
+	       verb == MRF_ADMIN_VERB_UNBIND || verb == MRF_ADMIN_VERB_EDIT_PORT ||
+	       verb == MRF_ADMIN_VERB_PORT_RULES;
 }
 
 void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
@@ -218,6 +219,12 @@ void mr_admin_handle(struct mr_admin_slot *s, struct mrf_table request)
 	case MRF_ADMIN_VERB_KICK: mr_admin_kick(s, mrf_admin_request_session(request)); break;
 	case MRF_ADMIN_VERB_BIND: mr_admin_bind(s, request); break;
 	case MRF_ADMIN_VERB_UNBIND: mr_admin_unbind(s, request); break;
+	case MRF_ADMIN_VERB_EDIT_PORT:
+		mr_admin_edit_port(s, mrf_admin_request_port(request));
+		break;
+	case MRF_ADMIN_VERB_PORT_RULES:
+		mr_admin_list_port_rules(s, mrf_admin_request_port(request));
+		break;
 	case MRF_ADMIN_VERB_QUEUES:
 		mr_admin_list_queues(s, mrf_admin_request_queue(request));
 		break;

@@ -197,6 +197,9 @@ static int attach(struct mr_port *p)
 	if (error != 0)
 		return mr_port_refuse(
 			p, error, "the kernel refuses the XDP program", mr_port_af_xdp.needs);
+	error = mr_port_rules_configure(p);
+	if (error != 0)
+		return error;
 	error = mr_steer_attach(p->steer, p->ifindex, &p->xdp_native);
 	if (error != 0)
 		return mr_port_refuse(
@@ -277,6 +280,11 @@ uint32_t mr_port_xdp(const struct mr_port *p, struct mrf_port_xdp out[static MR_
 			.xdp_malformed = c.packets[MR_XDP_MALFORMED],
 			.xdp_fragment = c.packets[MR_XDP_FRAGMENT],
 			.xdp_other = c.packets[MR_XDP_OTHER],
+			.xdp_denied = c.packets[MR_XDP_DENIED],
+			.xdp_not_allowed = c.packets[MR_XDP_NOT_ALLOWED],
+			.xdp_limited = c.packets[MR_XDP_LIMITED],
+			.xdp_limited_new = c.packets[MR_XDP_LIMITED_NEW],
+			.xdp_limited_prefix = c.packets[MR_XDP_LIMITED_PREFIX],
 		};
 	}
 	return p->steer != NULL ? queues : 0;

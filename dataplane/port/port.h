@@ -117,6 +117,15 @@ uint32_t mr_port_xdp(const struct mr_port *p, struct mrf_port_xdp out[static MR_
 /* Returns the id of the XDP program, or 0. */
 uint32_t mr_port_xdp_program(const struct mr_port *p);
 
+/* rules.c: limits and prefixes of the XDP program. Each makes system calls. -EOPNOTSUPP: the port
+ * has no such program. */
+int mr_port_rule_set(struct mr_port *p, const struct mr_config_rule *rule);
+int mr_port_rule_remove(struct mr_port *p, const struct mr_config_rule *rule);
+/* Returns the limits and prefixes, valid until the next change. */
+const struct mr_config_rule *mr_port_rules(const struct mr_port *p, uint32_t *count);
+/* Sets those of the configuration. Logs an error. */
+int mr_port_rules_configure(struct mr_port *p);
+
 /* Returns the index of the port's address that equals `a`, or -1. */
 static inline int mr_port_find_address(const struct mr_port *p, const struct mr_address *a)
 {

@@ -17,6 +17,7 @@
  *   passage.c   tells when the messages under way between workers have been dealt with
  *   blocks.c    the mesh's memory
  *   ports.c     opens ports, watches their links
+ *   port_rules.c  limits of ports, prefixes that they allow or deny
  *
  * Owns      Workers, ports, table, directories, sessions, statistics memory.
  * Threads   The main lcore only.
@@ -332,6 +333,11 @@ void mr_writer_ports_look(struct mr_writer *wr);
 /* Call it when no worker has a buffer of a port any more. */
 void mr_writer_ports_close(struct mr_writer *wr);
 void mr_writer_ports_list(struct mr_writer *wr, uint64_t id);
+
+/* port_rules.c */
+/* Carry out a PortEdit and a LinkListPortRules. */
+void mr_writer_port_edit(struct mr_writer *wr, uint64_t id, struct mrf_table request);
+void mr_writer_port_rules_list(struct mr_writer *wr, uint64_t id, struct mrf_table request);
 
 /* blocks.c */
 int mr_writer_blocks_open(struct mr_writer *wr);

@@ -18,6 +18,7 @@
 
 #include "lib/wire/queue_about.h"
 #include "lib/wire/queue_key.h"
+#include "flatbuf/link.h"
 #include "flatbuf/wire.h"
 
 #define MR_CONFIG_WORKERS_MAX 32
@@ -26,6 +27,7 @@
 #define MR_CONFIG_PORTS_MAX          8
 #define MR_CONFIG_PORT_ADDRESSES_MAX 8
 #define MR_CONFIG_NETWORKS_MAX       32
+#define MR_CONFIG_PORT_RULES_MAX     32
 #define MR_CONFIG_TEMPLATES_MAX      32
 #define MR_CONFIG_TEMPLATE_BINDS_MAX 16
 
@@ -42,6 +44,14 @@ struct mr_config_network {
 	uint8_t prefix_bits;
 };
 
+/* A limit of an AF_XDP port, or a prefix that it allows or denies. */
+struct mr_config_rule {
+	enum mrf_port_rule_kind kind;
+	struct mr_config_network network; /* prefixes only */
+	uint32_t rate;                    /* packets a second, 1 .. 10,000,000; limits only */
+	uint32_t burst;                   /* packets, at least 10 ms of the rate; limits only */
+};
+
 struct mr_config_port {
 	enum mr_config_driver driver;
 	char name[32];    /* default: driver and number, "af_xdp0" */
@@ -55,6 +65,8 @@ struct mr_config_port {
 	bool memif_trusted;       /* default: no */
 	uint32_t memif_id;
 	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
+	struct mr_config_rule rules[MR_CONFIG_PORT_RULES_MAX]; /* af_xdp */
+	uint32_t rules_count;
 };
 
 /* Options for new queues whose names match the pattern. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/config/address.h"
+#include "lib/config/port_rule.h"
 
 #define TEXT_BYTES_MAX 1024
 /* Frames of sessions are never smaller on any path; IPv6 requires this MTU of every link (RFC 8200
@@ -174,22 +175,70 @@ static int set_queue_entries(struct mr_config_port *p, const char *value, struct
 	return error;
 }
 
+/* Adds a rule of the port. */
+static int add_rule(
+	struct mr_config_port *p, const struct mr_config_rule *r, struct mr_config_fault *f)
+{
+	for (uint32_t i = 0; i < p->rules_count; i++)
+		if (mr_config_rule_same(&p->rules[i], r))
+			return expect(f, "each limit and prefix of a port once");
+	if (p->rules_count == MR_CONFIG_PORT_RULES_MAX)
+		return expect(f, "at most 32 limits and prefixes for each port");
+	p->rules[p->rules_count++] = *r;
+	return 0;
+}
+
+static int set_limit(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	struct mr_config_rule r;
+	const char *expected;
+
+	if (mr_config_limit_parse(value, &r, &expected) != 0)
+		return expect(f, expected);
+	return add_rule(p, &r, f);
+}
+
+static int set_access(struct mr_config_port *p, const char *value, enum mrf_port_rule_kind kind,
+	struct mr_config_fault *f)
+{
+	struct mr_config_rule r = {.kind = kind};
+	const char *expected;
+
+	if (mr_config_rule_network(value, &r, &expected) != 0)
+		return expect(f, expected);
+	return add_rule(p, &r, f);
+}
+
+static int set_allow(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_access(p, value, MRF_PORT_RULE_KIND_ALLOW, f);
+}
+
+static int set_deny(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_access(p, value, MRF_PORT_RULE_KIND_DENY, f);
+}
+
 static const struct {
 	const char *name;
 	unsigned drivers;
 	int (*set)(struct mr_config_port *p, const char *value, struct mr_config_fault *f);
+	bool repeats;
 } options[] = {
 	{"interface", FOR_AF_XDP | FOR_TAP, set_interface},
 	{"socket", FOR_MEMIF, set_socket},
 	{"role", FOR_MEMIF, set_role},
 	{"id", FOR_MEMIF, set_id},
 	{"trusted", FOR_MEMIF, set_trusted},
-	{"address", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_address},
+	{"address", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_address, true},
 	{"name", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_name},
 	{"udp_port", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_udp_port},
 	{"mtu", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_mtu},
 	{"mac", FOR_MEMIF | FOR_TAP, set_mac},
 	{"queue_entries", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_queue_entries},
+	{"limit", FOR_AF_XDP, set_limit, true},
+	{"allow", FOR_AF_XDP, set_allow, true},
+	{"deny", FOR_AF_XDP, set_deny, true},
 };
 
 #define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
@@ -206,7 +255,7 @@ static int expect_option(const struct mr_config_port *p, struct mr_config_fault 
 	return -EINVAL;
 }
 
-/* Parses one key=value. Only `address` may occur several times. */
+/* Parses one key=value. */
 static int parse_option(
 	struct mr_config_port *p, char *text, unsigned *seen, struct mr_config_fault *f)
 {
@@ -220,8 +269,9 @@ static int parse_option(
 		if (strcmp(options[i].name, text) != 0 ||
 			(options[i].drivers & 1u << p->driver) == 0)
 			continue;
-		if ((*seen & 1u << i) != 0 && options[i].set != set_address)
-			return expect(f, "each key of a port once, except address");
+		if ((*seen & 1u << i) != 0 && !options[i].repeats)
+			return expect(f, "each key of a port once, except address, limit, allow "
+					 "and deny");
 		*seen |= 1u << i;
 		return options[i].set(p, equals + 1, f);
 	}

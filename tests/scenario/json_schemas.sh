@@ -42,7 +42,7 @@ verbs_with_json() {
 }
 # actions_of VERB: its actions, from the usage line; many are in the details only, at the beginnings of lines.
 actions_of() {
-	"$millrace" help "$1" | sed -nE '/^Usage: /s/.*\[OPTIONS\] ([a-z]+\|[a-z|]+) .*/\1/p' | tr '|' ' '
+	"$millrace" help "$1" | sed -nE '/^Usage: /s/.*\[OPTIONS\] \[?([a-z]+\|[a-z|]+)\]? .*/\1/p' | tr '|' ' '
 	"$millrace" help "$1" | sed -nE '/^Usage: .* ACTION /,/^Options:/s/^([a-z]+(, [a-z]+)*)(  .*)?$/\1/p' | tr -d ,
 }
 # actions_with_json VERB...: "queue show", "queue peek" and so on, of the verbs that have actions, each on a line.
@@ -261,6 +261,15 @@ for verb in status workers counters 'counters --all' clients 'clients --watch -n
 	take_both "${verb%% *}" $verb
 done
 kill -TERM "$ticking"
+take_both ports#stats ports stats
+if [ -n "$part" ]; then
+	say "(not tested: limits of ports, without a port)"
+else
+	for rule in 'limit af_xdp0 sources 1M' 'limit af_xdp0 10.99.0.0/16 1000' 'allow af_xdp0 0.0.0.0/0' 'deny af_xdp0 10.98.0.0/16'; do
+		# shellcheck disable=SC2086
+		take_both "ports#${rule%% *}" ports $rule
+	done
+fi
 take_both sessions#list sessions
 take_both subjects#list subjects
 take_both subjects#patterns subjects --patterns

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* steer: the XDP program of an AF_XDP port. Packets for the bus go to the socket of the queue on
- * which they came, all others on to the kernel.
+ * which they came, as far as the port's limits allow, all others on to the kernel.
  *
  * libxdp adopts an attached program by three names: the function xsk_def_prog, the map xsks_map,
  * and xsk_prog_version in the section xdp_metadata. DPDK's driver then puts its sockets there. */
@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "dataplane/port/xdp/classify.h"
+#include "dataplane/port/xdp/guard.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -31,6 +32,108 @@ struct {
 	__type(value, struct mr_xdp_counts);
 } mr_xdp_counts SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MR_XDP_PREFIXES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mr_xdp_prefix);
+	__type(value, __u32); /* enum mr_xdp_access */
+} mr_xdp_access SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MR_XDP_PREFIXES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mr_xdp_prefix);
+	__type(value, struct mr_xdp_limit);
+} mr_xdp_limits SEC(".maps");
+
+/* The bucket of each source: when it is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MR_XDP_SOURCES_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} mr_xdp_sources SEC(".maps");
+
+/* The bucket of sources that have none: when it is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} mr_xdp_unknown SEC(".maps");
+
+/* Decides by the prefixes that are allowed and denied. */
+static __always_inline enum mr_xdp_verdict admit(
+	const struct mr_xdp_guard *g, const struct mr_xdp_prefix *source)
+{
+	const __u32 *access = bpf_map_lookup_elem(&mr_xdp_access, source);
+
+	if (access)
+		return *access == MR_XDP_DENY ? MR_XDP_DENIED : MR_XDP_BUS;
+	return g->allowed_count > 0 ? MR_XDP_NOT_ALLOWED : MR_XDP_BUS;
+}
+
+/* Decides about a source without a bucket, and gives it one. */
+static __always_inline enum mr_xdp_verdict limit_unknown(
+	const struct mr_xdp_guard *g, const __u64 *key, __u64 now)
+{
+	__u64 due_ns = now + g->source.interval_ns;
+	__u32 zero = 0;
+	__u64 *bucket = bpf_map_lookup_elem(&mr_xdp_unknown, &zero);
+
+	if (g->unknown.interval_ns > 0 && bucket && !mr_xdp_take(bucket, &g->unknown, now))
+		return MR_XDP_LIMITED_NEW;
+	bpf_map_update_elem(&mr_xdp_sources, key, &due_ns, BPF_ANY);
+	return MR_XDP_BUS;
+}
+
+static __always_inline enum mr_xdp_verdict limit_source(
+	const struct mr_xdp_guard *g, const struct mr_xdp_prefix *source, __u64 now)
+{
+	__u64 key = mr_xdp_source_key(source);
+	__u64 *bucket = bpf_map_lookup_elem(&mr_xdp_sources, &key);
+
+	if (!bucket)
+		return limit_unknown(g, &key, now);
+	if (g->source.interval_ns > 0 && !mr_xdp_take(bucket, &g->source, now))
+		return MR_XDP_LIMITED;
+	return MR_XDP_BUS;
+}
+
+static __always_inline enum mr_xdp_verdict limit_prefix(
+	const struct mr_xdp_prefix *source, __u64 now)
+{
+	struct mr_xdp_limit *l = bpf_map_lookup_elem(&mr_xdp_limits, source);
+
+	return !l || mr_xdp_take(&l->due_ns, &l->rate, now) ? MR_XDP_BUS : MR_XDP_LIMITED_PREFIX;
+}
+
+/* Decides whether the bus gets a packet that is for it. A source takes from its own bucket first,
+ * so one that sends too fast does not empty the bucket of its prefix. */
+static __always_inline enum mr_xdp_verdict guard(
+	const struct mr_xdp_guard *g, const __u8 *at, const __u8 *end)
+{
+	int sources = g->source.interval_ns > 0 || g->unknown.interval_ns > 0;
+	enum mr_xdp_verdict verdict = MR_XDP_BUS;
+	struct mr_xdp_prefix source;
+	__u64 now;
+
+	if (!sources && g->access_count == 0 && g->limits_count == 0)
+		return MR_XDP_BUS;
+	if (!mr_xdp_source(at, end, &source))
+		return MR_XDP_BUS;
+	if (g->access_count > 0)
+		verdict = admit(g, &source);
+	if (verdict != MR_XDP_BUS || (!sources && g->limits_count == 0))
+		return verdict;
+	now = bpf_ktime_get_coarse_ns();
+	if (sources)
+		verdict = limit_source(g, &source, now);
+	return verdict == MR_XDP_BUS && g->limits_count > 0 ? limit_prefix(&source, now) : verdict;
+}
+
 static __always_inline void count(__u32 queue, enum mr_xdp_verdict verdict)
 {
 	__u32 key = queue < MR_XDP_QUEUES_MAX ? queue : MR_XDP_QUEUES_MAX;
@@ -50,10 +153,14 @@ int xsk_def_prog(struct xdp_md *context)
 	enum mr_xdp_verdict verdict;
 	int action = XDP_PASS;
 
-	if (!s)
+	if (!s || s->version != MR_XDP_VERSION)
 		return XDP_PASS;
 	verdict = mr_xdp_classify(s, at, end);
-	if (verdict == MR_XDP_BUS) {
+	if (verdict == MR_XDP_BUS)
+		verdict = guard(&s->guard, at, end);
+	if (verdict >= MR_XDP_DENIED) {
+		action = XDP_DROP;
+	} else if (verdict == MR_XDP_BUS) {
 		action = (int)bpf_redirect_map(&xsks_map, queue, XDP_PASS);
 		if (action != XDP_REDIRECT)
 			verdict = MR_XDP_NO_SOCKET;

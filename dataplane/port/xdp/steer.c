@@ -10,7 +10,11 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 
+#include "lib/config/address.h"
+#include "lib/config/port_rule.h"
 #include "dataplane/port/xdp/steer.skel.h"
+
+#define NS_PER_SECOND 1000000000ull
 
 struct mr_steer {
 	struct mr_xdp_steer *skeleton;
@@ -18,6 +22,10 @@ struct mr_steer {
 	uint32_t id;
 	int processors;               /* that may ever be there */
 	struct mr_xdp_counts *counts; /* room to read one queue: a value for each processor */
+	struct mr_xdp_settings settings;
+	struct mr_config_rule *rules; /* those in the maps */
+	uint32_t rules_count;
+	uint32_t rules_room;
 };
 
 static int read_id(struct mr_steer *s)
@@ -93,6 +101,7 @@ void mr_steer_close(struct mr_steer *s)
 		close(s->link_fd);
 	mr_xdp_steer__destroy(s->skeleton);
 	free(s->counts);
+	free(s->rules);
 	free(s);
 }
 
@@ -111,12 +120,157 @@ int mr_steer_sockets_fd(const struct mr_steer *s)
 	return bpf_map__fd(s->skeleton->maps.xsks_map);
 }
 
-int mr_steer_set(struct mr_steer *s, const struct mr_xdp_settings *settings)
+static int write_settings(struct mr_steer *s)
 {
 	uint32_t key = 0;
 
 	return bpf_map_update_elem(
-		bpf_map__fd(s->skeleton->maps.mr_xdp_settings), &key, settings, BPF_ANY);
+		bpf_map__fd(s->skeleton->maps.mr_xdp_settings), &key, &s->settings, BPF_ANY);
+}
+
+int mr_steer_set(struct mr_steer *s, const struct mr_xdp_settings *settings)
+{
+	struct mr_xdp_guard guard = s->settings.guard;
+
+	s->settings = *settings;
+	s->settings.version = MR_XDP_VERSION;
+	s->settings.guard = guard;
+	return write_settings(s);
+}
+
+/* ---- limits and prefixes */
+
+static struct mr_xdp_rate rate_of(const struct mr_config_rule *r)
+{
+	uint64_t interval_ns = r->rate > 0 ? NS_PER_SECOND / r->rate : 0;
+
+	return (struct mr_xdp_rate){
+		.interval_ns = interval_ns,
+		.burst_ns = r->burst > 0 ? (r->burst - 1) * interval_ns : 0,
+	};
+}
+
+static struct mr_xdp_prefix prefix_of(const struct mr_config_rule *r)
+{
+	const struct mr_config_network *n = &r->network;
+	bool is_ipv4 = mr_config_network_is_ipv4(n) && n->prefix_bits >= 96;
+	struct mr_xdp_prefix p = {
+		.family = is_ipv4 ? 4 : 6,
+		.bits = MR_XDP_FAMILY_BITS + n->prefix_bits - (is_ipv4 ? 96u : 0u),
+	};
+
+	memcpy(p.address, n->address + (is_ipv4 ? 12 : 0), is_ipv4 ? 4 : 16);
+	return p;
+}
+
+static int write_prefix(struct mr_steer *s, const struct mr_config_rule *r)
+{
+	uint32_t access = r->kind == MRF_PORT_RULE_KIND_DENY ? MR_XDP_DENY : MR_XDP_ALLOW;
+	struct mr_xdp_limit limit = {.rate = rate_of(r)};
+	struct mr_xdp_prefix key = prefix_of(r);
+
+	if (r->kind == MRF_PORT_RULE_KIND_PREFIX)
+		return bpf_map_update_elem(
+			bpf_map__fd(s->skeleton->maps.mr_xdp_limits), &key, &limit, BPF_ANY);
+	return bpf_map_update_elem(
+		bpf_map__fd(s->skeleton->maps.mr_xdp_access), &key, &access, BPF_ANY);
+}
+
+static int remove_prefix(struct mr_steer *s, const struct mr_config_rule *r)
+{
+	struct mr_xdp_prefix key = prefix_of(r);
+
+	return bpf_map_delete_elem(
+		bpf_map__fd(r->kind == MRF_PORT_RULE_KIND_PREFIX ? s->skeleton->maps.mr_xdp_limits
+								 : s->skeleton->maps.mr_xdp_access),
+		&key);
+}
+
+/* Adds to the guard what a rule changes there, or takes it away. */
+static void account(struct mr_xdp_guard *g, const struct mr_config_rule *r, bool there)
+{
+	const struct mr_xdp_rate none = {0};
+	uint32_t change = there ? 1 : UINT32_MAX; /* less one */
+
+	switch (r->kind) {
+	case MRF_PORT_RULE_KIND_SOURCES: g->source = there ? rate_of(r) : none; break;
+	case MRF_PORT_RULE_KIND_NEW: g->unknown = there ? rate_of(r) : none; break;
+	case MRF_PORT_RULE_KIND_PREFIX: g->limits_count += change; break;
+	case MRF_PORT_RULE_KIND_ALLOW: g->allowed_count += change; /* fall through */
+	case MRF_PORT_RULE_KIND_DENY: g->access_count += change; break;
+	default: break;
+	}
+}
+
+static bool has_prefix(const struct mr_config_rule *r)
+{
+	return r->kind >= MRF_PORT_RULE_KIND_PREFIX;
+}
+
+static uint32_t find_rule(const struct mr_steer *s, const struct mr_config_rule *r)
+{
+	uint32_t i = 0;
+
+	while (i < s->rules_count && !mr_config_rule_same(&s->rules[i], r))
+		i++;
+	return i;
+}
+
+static int make_room(struct mr_steer *s)
+{
+	uint32_t room = s->rules_room > 0 ? s->rules_room * 2 : 16;
+	struct mr_config_rule *rules;
+
+	if (s->rules_count < s->rules_room)
+		return 0;
+	rules = realloc(s->rules, room * sizeof(*rules));
+	if (rules == NULL)
+		return -ENOMEM;
+	s->rules = rules;
+	s->rules_room = room;
+	return 0;
+}
+
+int mr_steer_rule_set(struct mr_steer *s, const struct mr_config_rule *rule)
+{
+	uint32_t at = find_rule(s, rule);
+	int error = make_room(s);
+
+	if (error == 0 && has_prefix(rule))
+		error = write_prefix(s, rule);
+	if (error != 0)
+		return error;
+	if (at < s->rules_count)
+		account(&s->settings.guard, &s->rules[at], false);
+	else
+		s->rules_count++;
+	s->rules[at] = *rule;
+	account(&s->settings.guard, rule, true);
+	return write_settings(s);
+}
+
+int mr_steer_rule_remove(struct mr_steer *s, const struct mr_config_rule *rule)
+{
+	uint32_t at = find_rule(s, rule);
+	struct mr_config_rule r;
+	int error = 0;
+
+	if (at == s->rules_count || s->rules[at].kind != rule->kind)
+		return -ENOENT;
+	r = s->rules[at];
+	if (has_prefix(&r))
+		error = remove_prefix(s, &r);
+	if (error != 0)
+		return error;
+	account(&s->settings.guard, &r, false);
+	memmove(&s->rules[at], &s->rules[at + 1], (--s->rules_count - at) * sizeof(*s->rules));
+	return write_settings(s);
+}
+
+const struct mr_config_rule *mr_steer_rules(const struct mr_steer *s, uint32_t *count)
+{
+	*count = s->rules_count;
+	return s->rules;
 }
 
 int mr_steer_counts(const struct mr_steer *s, uint32_t queue, struct mr_xdp_counts *out)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/config/config.h"
 #include "dataplane/port/xdp/shared.h"
 
 struct mr_steer;
@@ -31,8 +32,15 @@ uint32_t mr_steer_id(const struct mr_steer *s);
 /* Descriptors of the program and of the map of sockets, valid until close. For tests. */
 int mr_steer_program_fd(const struct mr_steer *s);
 int mr_steer_sockets_fd(const struct mr_steer *s);
-/* Replaces the settings. */
+/* Replaces the settings, but their version and guard. */
 int mr_steer_set(struct mr_steer *s, const struct mr_xdp_settings *settings);
+/* Sets a limit or prefix, or replaces the one in its place. `rule` was checked. -ENOSPC: a table of
+ * prefixes is full. */
+int mr_steer_rule_set(struct mr_steer *s, const struct mr_config_rule *rule);
+/* -ENOENT: nothing stands in the rule's place. */
+int mr_steer_rule_remove(struct mr_steer *s, const struct mr_config_rule *rule);
+/* Returns the limits and prefixes, valid until the next change. */
+const struct mr_config_rule *mr_steer_rules(const struct mr_steer *s, uint32_t *count);
 /* Reads what one queue has counted. Queue MR_XDP_QUEUES_MAX: all queues above. */
 int mr_steer_counts(const struct mr_steer *s, uint32_t queue, struct mr_xdp_counts *out);
 

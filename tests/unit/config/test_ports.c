@@ -223,6 +223,66 @@ static void more_ports_than_there_may_be_are_refused(void **state)
 	assert_string_equal(error, "--set: ports.open: found 9 entries; expected at most 8");
 }
 
+static void limits_and_prefixes_are_taken(void **state)
+{
+	const struct mr_config_port *p = &config.ports.open[0];
+	char error[512];
+
+	(void)state;
+	assert_int_equal(load_set("ports.open=af_xdp,interface=a,limit=sources=1000,"
+				  "limit=new=100:500,limit=fd77::1/64=5000,allow=10.1.2.3/8,"
+				  "deny=10.9.0.0/16",
+				 error, sizeof(error)),
+		0);
+	assert_int_equal(p->rules_count, 5);
+	assert_int_equal(p->rules[0].kind, MRF_PORT_RULE_KIND_SOURCES);
+	assert_int_equal(p->rules[0].rate, 1000);
+	assert_int_equal(p->rules[0].burst, 100);
+	assert_int_equal(p->rules[1].kind, MRF_PORT_RULE_KIND_NEW);
+	assert_int_equal(p->rules[1].burst, 500);
+	assert_int_equal(p->rules[2].kind, MRF_PORT_RULE_KIND_PREFIX);
+	assert_int_equal(p->rules[2].network.prefix_bits, 64);
+	assert_int_equal(p->rules[2].network.address[15], 0);
+	assert_int_equal(p->rules[3].kind, MRF_PORT_RULE_KIND_ALLOW);
+	assert_int_equal(p->rules[3].network.prefix_bits, 104);
+	assert_int_equal(p->rules[3].network.address[13], 0);
+	assert_int_equal(p->rules[4].kind, MRF_PORT_RULE_KIND_DENY);
+}
+
+static void bad_limits_are_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *expected;
+	} bad[] = {
+		{"limit=1000", "sources, new or a network"},
+		{"limit=sources=", "sources, new or a network"},
+		{"limit=sources=1000:", "sources, new or a network"},
+		{"limit=sources=1000:0", "sources, new or a network"},
+		{"limit=sources=1x", "sources, new or a network"},
+		{"limit=other=1", "a network such as"},
+		{"limit=10.0.0.0=1", "a network such as"},
+		{"limit=sources=0", "a rate from 1 to 10000000"},
+		{"limit=sources=10000001", "a rate from 1 to 10000000"},
+		{"limit=sources=100000:999", "a burst of at least 10 ms"},
+		{"limit=sources=1,limit=sources=2", "each limit and prefix of a port once"},
+		{"allow=10.0.0.0/8,deny=10.1.0.0/8", "each limit and prefix of a port once"},
+		{"allow=10.0.0.0", "a network such as"},
+	};
+	char set[256], error[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(set, sizeof(set), "ports.open=af_xdp,interface=a,%s", bad[i].text);
+		assert_int_equal(load_set(set, error, sizeof(error)), -EINVAL);
+		if (strstr(error, bad[i].expected) == NULL)
+			fail_msg("%s: %s", bad[i].text, error);
+	}
+	assert_int_equal(load_set("ports.open=tap,interface=a,address=10.0.0.1/8,limit=new=1",
+				 error, sizeof(error)),
+		-EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +295,8 @@ int main(void)
 		cmocka_unit_test(ports_that_share_are_refused),
 		cmocka_unit_test(memifs_on_one_socket_need_ids_for_all_workers),
 		cmocka_unit_test(more_ports_than_there_may_be_are_refused),
+		cmocka_unit_test(limits_and_prefixes_are_taken),
+		cmocka_unit_test(bad_limits_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
