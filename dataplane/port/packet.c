@@ -16,6 +16,8 @@
 #define IP4_PLAIN      0x45 /* version 4, 5 words of header */
 #define IP4_FRAGMENTED 0x3fff
 #define GOOD_SUM       0xffff
+/* Extension headers that are skipped; the XDP program skips as many. */
+#define EXTENSIONS_MAX 6
 
 _Static_assert(sizeof(struct mr_address) == 16, "an address is two words of a path");
 
@@ -145,18 +147,26 @@ static uint64_t pseudo_sum(uint8_t protocol, uint32_t bytes)
 	return (uint64_t)rte_cpu_to_be_16(protocol) + rte_cpu_to_be_16((uint16_t)bytes);
 }
 
-static enum mr_packet_fault check_ip4(
-	const struct rte_ipv4_hdr *h, const uint8_t *at, uint32_t bytes, unsigned checked)
+/* A constant length is summed without a loop. */
+static uint16_t sum_header(const uint8_t *at, uint32_t bytes)
+{
+	const uint32_t plain = sizeof(struct rte_ipv4_hdr);
+
+	return mr_checksum_fold(mr_likely(bytes == plain) ? mr_checksum_sum(at, plain)
+							  : mr_checksum_sum(at, bytes));
+}
+
+/* `header`: bytes of the header with its options. */
+static enum mr_packet_fault check_ip4(const struct rte_ipv4_hdr *h, const uint8_t *at,
+	uint32_t bytes, uint32_t header, unsigned checked)
 {
 	uint32_t total = rte_be_to_cpu_16(h->total_length);
 
-	if (mr_unlikely(h->version_ihl != IP4_PLAIN))
-		return h->version_ihl >> 4 == 4 && h->version_ihl > IP4_PLAIN ? MR_PACKET_IP_OPTIONS
-									      : MR_PACKET_BAD_IP;
-	if (mr_unlikely(total < sizeof(*h) || total > bytes))
+	if (mr_unlikely(h->version_ihl >> 4 != 4 || h->version_ihl < IP4_PLAIN))
 		return MR_PACKET_BAD_IP;
-	if (!(checked & MR_PACKET_IP_CHECKED) &&
-		mr_unlikely(mr_checksum_fold(mr_checksum_sum(at, sizeof(*h))) != GOOD_SUM))
+	if (mr_unlikely(total < header || total > bytes))
+		return MR_PACKET_BAD_IP;
+	if (!(checked & MR_PACKET_IP_CHECKED) && mr_unlikely(sum_header(at, header) != GOOD_SUM))
 		return MR_PACKET_BAD_IP;
 	if (mr_unlikely((h->fragment_offset & rte_cpu_to_be_16(IP4_FRAGMENTED)) != 0))
 		return MR_PACKET_IP_OPTIONS;
@@ -169,12 +179,13 @@ static enum mr_packet_fault parse_ip4(const struct mr_port *p, const uint8_t *at
 	struct rte_ipv4_hdr h;
 	struct mr_address peer, local;
 	enum mr_packet_fault fault;
-	uint32_t payload;
+	uint32_t payload, header;
 
 	if (mr_unlikely(bytes < sizeof(h)))
 		return MR_PACKET_BAD_IP;
 	memcpy(&h, at, sizeof(h));
-	fault = check_ip4(&h, at, bytes, checked);
+	header = (h.version_ihl & 15u) * 4;
+	fault = check_ip4(&h, at, bytes, header, checked);
 	if (mr_unlikely(fault != MR_PACKET_OK))
 		return fault;
 	if (mr_unlikely(is_ours_4(p, h.src_addr)))
@@ -185,16 +196,18 @@ static enum mr_packet_fault parse_ip4(const struct mr_port *p, const uint8_t *at
 	peer = map_ip4(h.src_addr);
 	set_peer(&out->path, &peer);
 	set_local(&out->path, &local);
-	payload = rte_be_to_cpu_16(h.total_length) - (uint32_t)sizeof(h);
-	out->bytes = out->payload_offset + (uint32_t)sizeof(h) + payload;
-	out->payload_offset += (uint32_t)sizeof(h);
+	payload = rte_be_to_cpu_16(h.total_length) - header;
+	out->bytes = out->payload_offset + header + payload;
+	out->payload_offset += header;
 	if (mr_likely(h.next_proto_id == IPPROTO_UDP))
-		return parse_udp(p, at + sizeof(h), payload,
+		return parse_udp(p, at + header, payload,
 			(uint64_t)h.src_addr + h.dst_addr + pseudo_sum(IPPROTO_UDP, payload),
 			checked, out);
-	if (h.next_proto_id == IPPROTO_ICMP)
-		return parse_icmp(at + sizeof(h), payload, out);
-	return MR_PACKET_NOT_OURS;
+	if (h.next_proto_id != IPPROTO_ICMP)
+		return MR_PACKET_NOT_OURS;
+	/* An answer is made in place of the request, and has no options. */
+	return h.version_ihl == IP4_PLAIN ? parse_icmp(at + header, payload, out)
+					  : MR_PACKET_IP_OPTIONS;
 }
 
 /* True if each option is a multiple of 8 bytes, not empty and within `bytes` (RFC 4861 §7.1.1). */
@@ -284,6 +297,72 @@ static bool is_extension(uint8_t next)
 	       next == IPPROTO_ESP || next == IPPROTO_AH || next == IPPROTO_DSTOPTS;
 }
 
+/* True if all options in a header of hop-by-hop or destination options may be skipped by one who
+ * does not know them: the first two bits of their types are 0 (RFC 8200 §4.2). */
+static bool may_skip_options(const uint8_t *at, uint32_t bytes)
+{
+	uint32_t i = 2;
+
+	while (i < bytes) {
+		uint32_t option = at[i] == 0 ? 1 : 2; /* Pad1 has no length */
+
+		if ((at[i] & 0xc0) != 0 || i + option > bytes)
+			return false;
+		i += option == 1 ? 1 : 2u + at[i + 1];
+	}
+	return i == bytes;
+}
+
+/* Returns the bytes of the extension header of type `type`, or 0 if it cannot be skipped. A routing
+ * header can be when its route ends here (RFC 8200 §4.4). */
+static uint32_t extension_bytes(uint8_t type, const uint8_t *at, uint32_t bytes)
+{
+	uint32_t whole = type == IPPROTO_AH ? (at[1] + 2u) * 4 : (at[1] + 1u) * 8;
+
+	if (whole > bytes)
+		return 0;
+	switch (type) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_DSTOPTS: return may_skip_options(at, whole) ? whole : 0;
+	case IPPROTO_ROUTING: return at[3] == 0 ? whole : 0;
+	case IPPROTO_AH: return whole;
+	default: return 0;
+	}
+}
+
+/* Parses UDP behind extension headers. Fragments, encrypted packets and what may not be skipped are
+ * not for the bus. */
+static __attribute__((noinline)) enum mr_packet_fault parse_extended(const struct mr_port *p,
+	const struct rte_ipv6_hdr *ip, const uint8_t *at, uint32_t bytes, unsigned checked,
+	struct mr_packet *out)
+{
+	uint8_t next = ip->proto;
+	const uint8_t *start = at;
+
+	for (int i = 0; i < EXTENSIONS_MAX && is_extension(next); i++) {
+		uint32_t skip = bytes < 8 || (next == IPPROTO_HOPOPTS && i > 0)
+					? 0
+					: extension_bytes(next, at, bytes);
+
+		if (skip == 0)
+			return MR_PACKET_IP_OPTIONS;
+		next = at[0];
+		at += skip;
+		bytes -= skip;
+	}
+	if (is_extension(next))
+		return MR_PACKET_IP_OPTIONS;
+	if (!is_ours_6(p, ip->dst_addr) || next != IPPROTO_UDP)
+		return MR_PACKET_NOT_OURS;
+	if (!may_be_source_6(p, ip->src_addr))
+		return MR_PACKET_BAD_IP;
+	out->payload_offset += (uint32_t)(at - start);
+	return parse_udp(p, at, bytes,
+		mr_checksum_sum(ip->src_addr, sizeof(ip->src_addr) + sizeof(ip->dst_addr)) +
+			pseudo_sum(IPPROTO_UDP, bytes),
+		checked, out);
+}
+
 static enum mr_packet_fault parse_ip6(const struct mr_port *p, const uint8_t *at, uint32_t bytes,
 	unsigned checked, struct mr_packet *out)
 {
@@ -306,7 +385,7 @@ static enum mr_packet_fault parse_ip6(const struct mr_port *p, const uint8_t *at
 	if (mr_unlikely(h.proto == IPPROTO_ICMPV6))
 		return parse_icmp6(p, &h, at + sizeof(h), payload, pseudo, out);
 	if (mr_unlikely(is_extension(h.proto)))
-		return MR_PACKET_IP_OPTIONS;
+		return parse_extended(p, &h, at + sizeof(h), payload, checked, out);
 	if (!is_ours_6(p, h.dst_addr) || h.proto != IPPROTO_UDP)
 		return MR_PACKET_NOT_OURS;
 	if (mr_unlikely(!may_be_source_6(p, h.src_addr)))

@@ -2,8 +2,9 @@
 /* packet: parses a received packet from Ethernet up. The result is a millrace frame, a request that
  * a port with an address must answer (answer.h), or a named fault.
  *
- * Frames come only in whole, plain UDP datagrams: no VLAN tag, no IP fragment, no IP option, no
- * extension header. IP's length counts; Ethernet's padding behind it is ignored.
+ * Frames come only in whole UDP datagrams: no VLAN tag, no IP fragment. IPv4 options and IPv6
+ * extension headers that a host may skip are skipped; requests that the port answers have none.
+ * IP's length counts; Ethernet's padding behind it is ignored.
  *
  * Threads   Pure functions over bytes; the port is only read.
  * Hot path  All of it: no call out, lock, allocation or system call.

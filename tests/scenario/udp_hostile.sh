@@ -53,7 +53,6 @@ counts_xdp not_ip xdp_not_ip
 counts bad_ip_checksum drop_bad_ip
 counts bad_ip_length drop_bad_ip
 counts_xdp truncated_ip xdp_malformed
-counts options drop_ip_options
 counts fragments drop_ip_options
 counts not_ours drop_not_ours
 counts bad_udp_checksum drop_bad_udp
@@ -63,6 +62,7 @@ counts frame_version drop_bad_frame
 counts frame_flags drop_bad_frame
 counts frame_length drop_bad_frame_length
 counts short_hello drop_bad_hello
+counts options_hello hellos_retried
 nobody_noticed
 
 say "a cookie that was never given is answered like none, and opens nothing"

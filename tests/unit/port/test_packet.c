@@ -226,10 +226,10 @@ static enum mr_packet_fault with6(uint32_t offset, uint8_t value)
 static void faults_of_ip4(void **state)
 {
 	(void)state;
-	assert_int_equal(with4(5, 9), MR_PACKET_NOT_IP);          /* another Ethernet address */
-	assert_int_equal(with4(6, 3), MR_PACKET_NOT_IP);          /* from a multicast address */
-	assert_int_equal(with4(12, 0x81), MR_PACKET_NOT_IP);      /* VLAN */
-	assert_int_equal(with4(IP4, 0x46), MR_PACKET_IP_OPTIONS); /* 6 words of header */
+	assert_int_equal(with4(5, 9), MR_PACKET_NOT_IP);      /* another Ethernet address */
+	assert_int_equal(with4(6, 3), MR_PACKET_NOT_IP);      /* from a multicast address */
+	assert_int_equal(with4(12, 0x81), MR_PACKET_NOT_IP);  /* VLAN */
+	assert_int_equal(with4(IP4, 0x46), MR_PACKET_BAD_IP); /* 6 words of header, sum of 5 */
 	assert_int_equal(with4(IP4, 0x44), MR_PACKET_BAD_IP);
 	assert_int_equal(with4(IP4, 0x65), MR_PACKET_BAD_IP);
 	assert_int_equal(with4(IP4 + 3, 19), MR_PACKET_BAD_IP);
@@ -266,6 +266,119 @@ static void faults_of_ip6(void **state)
 	memcpy(&at[IP6 + 24], &(uint8_t[16]){[10] = 0xff, [11] = 0xff, 10, 77, 0, 1}, 16);
 	sum_up(sizeof(udp6));
 	assert_int_equal(parse(sizeof(udp6)), MR_PACKET_NOT_OURS);
+}
+
+/* Makes udp4 with a header of `words`, whose options are of the kind "no operation". */
+static uint32_t with_options(unsigned words)
+{
+	uint32_t more = (words - 5) * 4, bytes = FRESH(udp4);
+
+	memmove(&at[UDP4 + more], &at[UDP4], bytes - UDP4);
+	memset(&at[UDP4], 1, more);
+	at[IP4] = (uint8_t)(0x40 | words);
+	at[IP4 + 3] = (uint8_t)(36 + more);
+	put16(IP4 + 10, 0);
+	put16(IP4 + 10, mr_checksum_finish(mr_checksum_sum(&at[IP4], words * 4)));
+	return bytes + more;
+}
+
+static void options_of_ip4_are_skipped(void **state)
+{
+	(void)state;
+	for (unsigned words = 5; words <= 15; words++) {
+		uint32_t bytes = with_options(words);
+
+		assert_int_equal(parse(bytes), MR_PACKET_OK);
+		assert_int_equal(k.kind, MR_PACKET_FRAME);
+		assert_int_equal(k.bytes, bytes);
+		assert_int_equal(k.payload_bytes, 8);
+		assert_memory_equal(at + k.payload_offset, "payload!", 8);
+		for (uint32_t i = 14; i < bytes; i++)
+			assert_int_not_equal(parse(i), MR_PACKET_OK);
+		at[UDP4 + 1] ^= words > 5 ? 2 : 0; /* the sum covers the options */
+		assert_int_equal(parse(bytes), words > 5 ? MR_PACKET_BAD_IP : MR_PACKET_OK);
+	}
+	/* The header is longer than the packet. */
+	with_options(15);
+	at[IP4 + 3] = 59;
+	put16(IP4 + 10, 0);
+	put16(IP4 + 10, mr_checksum_finish(mr_checksum_sum(&at[IP4], 60)));
+	assert_int_equal(parse(96), MR_PACKET_BAD_IP);
+}
+
+/* Makes udp6 behind the extension headers of these bytes. */
+static uint32_t with_extensions(uint8_t next, const uint8_t *headers, uint32_t more)
+{
+	uint32_t bytes = FRESH(udp6);
+
+	memmove(&at[UDP6 + more], &at[UDP6], bytes - UDP6);
+	memcpy(&at[UDP6], headers, more);
+	at[IP6 + 5] = (uint8_t)(16 + more);
+	at[IP6 + 6] = next;
+	return bytes + more;
+}
+
+static void extension_headers_are_skipped(void **state)
+{
+	/* Hop-by-hop options with PadN; destination options with Pad1 and an unknown option that
+	 * may be skipped; a route that ends here; AH of 16 bytes. */
+	static const uint8_t headers[] = {60, 0, 1, 4, 0, 0, 0, 0,  /* */
+		43, 1, 0, 0x1e, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* */
+		51, 0, 4, 0, 0, 0, 0, 0,                            /* */
+		17, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0};
+	static const struct {
+		uint8_t next;
+		uint32_t from;
+	} begins[] = {{0, 0}, {60, 8}, {43, 24}, {51, 32}};
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(begins); i++) {
+		uint32_t more = (uint32_t)sizeof(headers) - begins[i].from;
+		uint32_t bytes = with_extensions(begins[i].next, headers + begins[i].from, more);
+
+		assert_int_equal(parse(bytes), MR_PACKET_OK);
+		assert_int_equal(k.bytes, bytes);
+		assert_int_equal(k.payload_bytes, 8);
+		assert_memory_equal(at + k.payload_offset, "payload!", 8);
+		for (uint32_t j = 14; j < bytes; j++)
+			assert_int_not_equal(parse(j), MR_PACKET_OK);
+		at[bytes - 1] ^= 1;
+		assert_int_equal(parse(bytes), MR_PACKET_BAD_UDP);
+	}
+}
+
+static void extension_headers_that_may_not_be_skipped_are_faults(void **state)
+{
+	static const struct {
+		uint8_t next;
+		uint8_t header[8];
+		enum mr_packet_fault fault;
+	} all[] = {
+		{60, {17, 0, 0x40, 4}, MR_PACKET_IP_OPTIONS}, /* discard if unknown */
+		{0, {17, 0, 0xc2, 4}, MR_PACKET_IP_OPTIONS},  /* a jumbogram */
+		{60, {17, 0, 1, 5}, MR_PACKET_IP_OPTIONS},    /* option beyond the header */
+		{60, {17, 0, 1, 2, 0, 0, 0, 1}, MR_PACKET_IP_OPTIONS}, /* option without its end */
+		{60, {17, 3, 1, 4}, MR_PACKET_IP_OPTIONS}, /* header beyond the packet */
+		{43, {17, 0, 0, 1}, MR_PACKET_IP_OPTIONS}, /* the route goes on */
+		{44, {17, 0, 0, 1}, MR_PACKET_IP_OPTIONS}, /* a fragment */
+		{44, {17}, MR_PACKET_IP_OPTIONS},          /* a whole one */
+		{50, {17}, MR_PACKET_IP_OPTIONS},          /* encrypted */
+		{60, {0, 0, 1, 4}, MR_PACKET_IP_OPTIONS},  /* hop-by-hop is the first */
+		{60, {58, 0, 1, 4}, MR_PACKET_NOT_OURS},   /* ICMPv6 */
+		{60, {59, 0, 1, 4}, MR_PACKET_NOT_OURS},   /* nothing follows */
+	};
+	uint8_t many[56] = {0};
+	uint32_t bytes;
+
+	(void)state;
+	for (unsigned i = 0; i < MR_ARRAY_COUNT(all); i++) {
+		bytes = with_extensions(all[i].next, all[i].header, 8);
+		assert_int_equal(parse(bytes), all[i].fault);
+	}
+	for (unsigned i = 0; i < 7; i++)
+		memcpy(&many[i * 8], (uint8_t[]){i < 6 ? 60 : 17, 0, 1, 4, 0, 0, 0, 0}, 8);
+	assert_int_equal(parse(with_extensions(60, many, 56)), MR_PACKET_IP_OPTIONS);
+	assert_int_equal(parse(with_extensions(60, many + 8, 48)), MR_PACKET_OK);
 }
 
 static void faults_of_udp(void **state)
@@ -502,6 +615,9 @@ int main(void)
 		cmocka_unit_test(absent_checksum_is_good_in_ip4_alone),
 		cmocka_unit_test(faults_of_ip4),
 		cmocka_unit_test(faults_of_ip6),
+		cmocka_unit_test(options_of_ip4_are_skipped),
+		cmocka_unit_test(extension_headers_are_skipped),
+		cmocka_unit_test(extension_headers_that_may_not_be_skipped_are_faults),
 		cmocka_unit_test(faults_of_udp),
 		cmocka_unit_test(arp_for_the_ports_address_is_answered),
 		cmocka_unit_test(other_arp_is_nothing_of_ours),
