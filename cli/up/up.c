@@ -441,9 +441,9 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_TEXT,
 		.value = "HOW",
 		.offset = offsetof(struct settings, poll),
-		.choices = "auto|adaptive|busy",
-		.help = "idle workers sleep (adaptive), never sleep (busy), or never "
-			"sleep if there is a port (auto, the default); key workers.poll"},
+		.choices = "adaptive|busy|auto",
+		.help = "idle workers sleep (adaptive, the default; auto is the same), or "
+			"never sleep (busy); key workers.poll"},
 	{.name = "port",
 		.letter = 'p',
 		.type = MR_CLI_WORDS,

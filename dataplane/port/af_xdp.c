@@ -22,6 +22,7 @@
 #include "dataplane/port/interface.h"
 #include "dataplane/port/program.h"
 #include "dataplane/port/xdp/steer.h"
+#include "dataplane/port/xsk.h"
 
 /* The driver's limit: a page, less the buffer's headers and the kernel's headroom. */
 #define MTU_MAX 3520u
@@ -295,11 +296,25 @@ uint32_t mr_port_xdp_program(const struct mr_port *p)
 	return p->steer != NULL ? mr_steer_id(p->steer) : 0;
 }
 
+/* The socket is readable while its receive ring has packets, so it needs no arming. */
+static int wake_fd(const struct mr_port *p, unsigned queue)
+{
+	int fd = mr_xsk_take();
+
+	if (fd < 0)
+		mr_log(MR_LOG_WARN,
+			"the socket of a queue is not found: its worker looks for packets every "
+			"half millisecond instead of sleeping until one comes",
+			MR_LOG_STR("port", p->name), MR_LOG_U64("queue", queue));
+	return fd;
+}
+
 /* When a device closes, the driver tries to detach any program, whoever attached it. The kernel
  * refuses, because ours is attached by a link; the driver's error messages say nothing new. */
 static void closing(struct mr_port *p)
 {
-	(void)p;
+	for (unsigned i = 0; i < p->devices_count; i++)
+		mr_xsk_forget(p->queues[i].wake_fd);
 	(void)rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_CRIT);
 }
 
@@ -321,6 +336,7 @@ const struct mr_port_driver mr_port_af_xdp = {
 	.start = mr_port_start_device,
 	.link_up = mr_port_interface_up,
 	.looked = looked,
+	.wake_fd = wake_fd,
 	.closing = closing,
 	.closed = closed,
 };

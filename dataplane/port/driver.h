@@ -20,6 +20,7 @@ struct mr_port_driver {
 	bool device_per_queue; /* false: one device with all queue pairs */
 	const char *needs;     /* next step when DPDK refuses the device */
 	uint32_t held_buffers; /* buffers that the driver keeps for each entry of a ring */
+	bool interrupts;       /* the devices are configured with receive interrupts */
 	/* Checks that the device can be opened; fills mac, mtu and ifindex, and lowers queues_count
 	 * from one for each worker to what the device has. */
 	int (*prepare)(struct mr_port *p, unsigned workers);
@@ -43,6 +44,17 @@ struct mr_port_driver {
 	void (*add_counters)(const struct mr_port *p, struct rte_eth_stats *sum);
 	/* Called before the devices are closed. May be NULL. */
 	void (*closing)(struct mr_port *p);
+	/* Sleep. A worker sleeps in an epoll set, in which the descriptors of its queues are while
+	 * the link is up. It calls arm, looks for packets once more, sleeps, and calls disarm.
+	 *
+	 * wake_fd: called once for each queue, right after its device was opened. Returns a
+	 * descriptor that is valid until the device is closed; -1: none. May be NULL.
+	 * arm: without it, the descriptor must be readable whenever packets wait. With it, it must
+	 * become readable if packets come after the call. Called by the queue's worker, as is
+	 * disarm, and only while the link is up. Both may be NULL. */
+	int (*wake_fd)(const struct mr_port *p, unsigned queue);
+	void (*arm)(const struct mr_port *p, unsigned queue);
+	void (*disarm)(const struct mr_port *p, unsigned queue);
 	/* Removes what the driver leaves behind. Called after the devices are closed, also if
 	 * opening failed. May be NULL. */
 	void (*closed)(struct mr_port *p);
@@ -59,6 +71,8 @@ bool mr_port_devices_up(const struct mr_port *p);
 /* True if the kernel reports the port's interface as up; false if its name is another interface's
  * now. */
 bool mr_port_interface_up(const struct mr_port *p);
+/* Returns the descriptor of DPDK's receive interrupt of a queue, or -1. */
+int mr_port_interrupt_fd(const struct mr_port *p, unsigned queue);
 /* Sets the MAC from the configuration, or a random one. */
 void mr_port_choose_mac(struct mr_port *p);
 /* Logs why the port cannot be opened, and the next step; returns `error`. */

@@ -66,7 +66,7 @@ static void device_name(const struct mr_port *p, unsigned device, char *out, siz
  * checksums. */
 static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 {
-	const struct rte_eth_conf conf = {0};
+	const struct rte_eth_conf conf = {.intr_conf.rxq = p->driver->interrupts};
 	uint16_t entries = (uint16_t)p->config->queue_entries;
 	int error = rte_eth_dev_configure(id, queues, queues, &conf);
 
@@ -123,21 +123,56 @@ static void close_device(struct mr_port *p, unsigned device)
 	(void)rte_eal_hotplug_remove("vdev", name);
 }
 
+static void find_wake_fd(struct mr_port *p, unsigned queue)
+{
+	p->queues[queue].wake_fd = p->driver->wake_fd != NULL ? p->driver->wake_fd(p, queue) : -1;
+}
+
+static void set_queue(struct mr_port *p, unsigned index, unsigned device, uint16_t queue)
+{
+	p->queues[index] = (struct mr_port_queue){.device = p->devices[device].id, .queue = queue};
+	find_wake_fd(p, index);
+}
+
 static int open_devices(struct mr_port *p, unsigned queues)
 {
-	bool many = p->driver->device_per_queue;
+	unsigned devices = p->driver->device_per_queue ? queues : 1;
+	unsigned each = queues / devices;
 	int error = 0;
 
-	if (p->driver->open_queues != NULL)
-		return p->driver->open_queues(p);
-	for (unsigned i = 0; error == 0 && i < (many ? queues : 1); i++)
-		error = open_device(p, i, (uint16_t)(many ? 1 : queues));
-	for (unsigned i = 0; error == 0 && i < queues; i++)
-		p->queues[i] = (struct mr_port_queue){
-			.device = p->devices[many ? i : 0].id,
-			.queue = (uint16_t)(many ? 0 : i),
-		};
+	if (p->driver->open_queues != NULL) {
+		error = p->driver->open_queues(p);
+		for (unsigned q = 0; error == 0 && q < queues; q++)
+			find_wake_fd(p, q);
+		return error;
+	}
+	for (unsigned i = 0; error == 0 && i < devices; i++) {
+		error = open_device(p, i, (uint16_t)each);
+		for (unsigned q = 0; error == 0 && q < each; q++)
+			set_queue(p, i * each + q, i, (uint16_t)q);
+	}
 	return error;
+}
+
+/* ---- sleep */
+
+int mr_port_interrupt_fd(const struct mr_port *p, unsigned queue)
+{
+	int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->queues[queue].device, p->queues[queue].queue);
+
+	return fd >= 0 ? fd : -1;
+}
+
+void mr_port_arm(const struct mr_port *p, unsigned queue)
+{
+	if (p->driver->arm != NULL)
+		p->driver->arm(p, queue);
+}
+
+void mr_port_disarm(const struct mr_port *p, unsigned queue)
+{
+	if (p->driver->disarm != NULL)
+		p->driver->disarm(p, queue);
 }
 
 /* ---- open, close */
@@ -299,7 +334,7 @@ void mr_port_serve(struct mr_port *p)
 		p->driver->served(p);
 }
 
-void mr_port_look(struct mr_port *p, bool unused)
+bool mr_port_look(struct mr_port *p, bool unused)
 {
 	bool was_up = atomic_load_explicit(&p->link_up, memory_order_relaxed);
 	bool up;
@@ -314,4 +349,5 @@ void mr_port_look(struct mr_port *p, bool unused)
 	if (p->driver->looked != NULL)
 		p->driver->looked(p);
 	update_counters(p);
+	return up != was_up;
 }

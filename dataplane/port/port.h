@@ -55,6 +55,9 @@ struct mr_port_queue {
 	uint16_t device;              /* DPDK's port id */
 	uint16_t queue;               /* index of the receive and of the transmit queue */
 	struct mr_memif_queue *memif; /* in place of DPDK's device; NULL: none */
+	/* Readable while packets wait, of drivers with `arm` once it was called. Valid until the
+	 * port is closed. -1: none, so a worker with this queue sleeps for a short time only. */
+	int wake_fd;
 };
 
 struct mr_port {
@@ -108,8 +111,14 @@ void mr_port_close(struct mr_port *p);
 void mr_port_serve(struct mr_port *p);
 /* Reads the link's state and the driver's counters into `state`; logs a change of the link. Called
  * about once a second. `unused`: a grace period has passed since the link went down, so no
- * worker uses the port. */
-void mr_port_look(struct mr_port *p, bool unused);
+ * worker uses the port. True: the link has changed. */
+bool mr_port_look(struct mr_port *p, bool unused);
+
+/* Asks the queue's driver to make wake_fd readable by packets that come from now on. Only the
+ * worker of the queue, while the link is up; it looks for packets afterwards, before it sleeps. */
+void mr_port_arm(const struct mr_port *p, unsigned queue);
+/* Ends that. Only the worker of the queue, while the link is up. */
+void mr_port_disarm(const struct mr_port *p, unsigned queue);
 
 /* Reads what the XDP program has counted for each receive queue of the interface; makes system
  * calls. Returns the number of queues, 0 for ports without the program. */

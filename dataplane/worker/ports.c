@@ -10,6 +10,7 @@
 
 #include "dataplane/port/answer.h"
 #include "dataplane/port/memif_ring.h"
+#include "dataplane/worker/sleep_ports.h"
 
 /* Frames of a burst that are to be taken, and the buffers to be freed after it. */
 struct batch {
@@ -241,6 +242,22 @@ static void count_rx(struct mr_worker_port *wp, struct rte_mbuf *const *m, uint3
 	mr_count(wp->stats->rx_bytes, bytes);
 }
 
+MR_ALWAYS_INLINE uint32_t receive_new(struct mr_worker_port *wp, struct rte_mbuf **m)
+{
+	return wp->memif != NULL ? mr_memif_rx(wp->memif, m, MR_PORT_BURST)
+				 : rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
+}
+
+bool mr_worker_port_peek(struct mr_worker_port *wp)
+{
+	if (wp->rx_count > 0)
+		return true;
+	wp->rx_count = receive_new(wp, wp->rx);
+	if (wp->rx_count > 0)
+		count_rx(wp, wp->rx, wp->rx_count);
+	return wp->rx_count > 0;
+}
+
 /* Receives a new burst, or returns the frames that were left over from the last one. */
 static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 {
@@ -253,8 +270,7 @@ static uint32_t receive_burst(struct mr_worker_port *wp, struct rte_mbuf **m)
 	}
 	if (mr_unlikely(!atomic_load_explicit(wp->link_up, memory_order_acquire)))
 		return 0; /* [port.link] */
-	count = wp->memif != NULL ? mr_memif_rx(wp->memif, m, MR_PORT_BURST)
-				  : rte_eth_rx_burst(wp->device, wp->queue, m, MR_PORT_BURST);
+	count = receive_new(wp, m);
 	for (uint32_t i = 0; i < count; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], const uint8_t *));
 	if (count > 0)
@@ -367,6 +383,7 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->queue = has_queue ? p->queues[w->index].queue : 0;
 	wp->memif = has_queue ? p->queues[w->index].memif : NULL;
 	wp->rx_entries = p->rx_entries;
+	wp->wake_fd = has_queue ? p->queues[w->index].wake_fd : -1;
 	w->ports_count++;
 	return 0;
 }

@@ -140,8 +140,10 @@ struct mr_worker_port {
 	uint16_t queue;
 	struct mr_memif_queue *memif; /* in place of DPDK's device; NULL: none */
 	uint32_t rx_entries;          /* entries of the receive ring */
+	int wake_fd;                  /* see port.h; -1: none */
 	/* worker's own */
-	uint32_t rx_count; /* frames left over from the last round */
+	bool watched;      /* wake_fd is in the epoll set */
+	uint32_t rx_count; /* frames left over from the last round, or taken before a sleep */
 	uint32_t tx_count; /* packets queued for the device */
 	struct rte_mbuf *rx[MR_PORT_BURST];
 	struct rte_mbuf *tx[MR_PORT_TX];

@@ -90,12 +90,16 @@ bool mr_writer_ports_serve(struct mr_writer *wr, void *port)
 void mr_writer_ports_look(struct mr_writer *wr)
 {
 	uint64_t now = mr_writer_now_ns();
+	bool changed = false;
 
 	if (wr->ports_count == 0 || now - wr->ports_looked_ns < LOOK_NS)
 		return;
 	wr->ports_looked_ns = now;
 	for (unsigned i = 0; i < wr->ports_count; i++)
-		mr_port_look(&wr->ports[i], is_unused(wr, i));
+		changed |= mr_port_look(&wr->ports[i], is_unused(wr, i));
+	/* A sleeping worker does not see that a link is up. */
+	for (unsigned i = 0; changed && i < wr->workers_count; i++)
+		mr_worker_wake(wr->workers[i]);
 }
 
 void mr_writer_ports_close(struct mr_writer *wr)

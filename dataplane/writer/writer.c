@@ -141,12 +141,6 @@ static int open_mesh(struct mr_writer *wr)
 	return 0;
 }
 
-static bool polls_busy(const struct mr_config *c)
-{
-	return c->workers.poll == MR_CONFIG_POLL_BUSY ||
-	       (c->workers.poll == MR_CONFIG_POLL_AUTO && c->ports.open_count > 0);
-}
-
 static void fill_binds(
 	struct mr_queue_template *to, struct mrf_string *binds, const struct mr_config_template *t)
 {
@@ -263,7 +257,7 @@ static int open_workers(struct mr_writer *wr)
 			.queues = queues_config(wr),
 			.spin_cycles = rte_get_tsc_hz() / 1000000 * wr->config->workers.spin_us,
 			.writer_bell_fd = wr->bell_fd,
-			.busy = polls_busy(wr->config),
+			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
 		};
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
 		int error;

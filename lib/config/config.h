@@ -89,8 +89,8 @@ enum mr_config_block_over {
 };
 
 enum mr_config_poll {
-	MR_CONFIG_POLL_AUTO,     /* busy with a port, adaptive without a port */
-	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep on the doorbells */
+	MR_CONFIG_POLL_AUTO,     /* as adaptive */
+	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep until there is some */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };
 
@@ -102,7 +102,7 @@ struct mr_config {
 		uint32_t count;                  /* 1 .. 32, default 1 */
 		int cpus[MR_CONFIG_WORKERS_MAX]; /* one for each worker */
 		uint32_t cpus_count;             /* 0: not pinned; else == count */
-		enum mr_config_poll poll;        /* default auto */
+		enum mr_config_poll poll;        /* default adaptive */
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;
 	struct {

@@ -105,7 +105,7 @@ static void open_port(struct mr_rig *r)
 	p->pool = dpdk.pool;
 	atomic_store(&p->link_up, true);
 	for (unsigned i = 0; i < r->workers_count; i++) {
-		p->queues[i] = (struct mr_port_queue){dpdk.devices[i], 0};
+		p->queues[i] = (struct mr_port_queue){.device = dpdk.devices[i], .wake_fd = -1};
 		p->stats[i] = &r->port_stats[i];
 		check(mr_worker_port_add(r->workers[i], p) == 0, "port");
 	}
