@@ -49,9 +49,11 @@ const struct mr_port_driver mr_port_tap = {
 	.vdev = "net_tap",
 	.needs = "start the data plane as root, or with the capability CAP_NET_ADMIN",
 	.held_buffers = 2,
+	.interrupts = true,
 	.prepare = prepare,
 	.arguments = arguments,
 	.start = mr_port_start_device,
 	.opened = opened,
 	.link_up = mr_port_interface_up,
+	.wake_fd = mr_port_interrupt_fd, /* the tap's own, readable while packets wait */
 };

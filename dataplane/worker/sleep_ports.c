@@ -94,8 +94,8 @@ int64_t mr_worker_ports_sleep_ns(const struct mr_worker *w)
 	if (w->ports_count == 0)
 		return -1;
 	for (unsigned i = 0; i < w->ports_count; i++)
-		if (atomic_load_explicit(w->ports[i].link_up, memory_order_acquire) &&
-			w->ports[i].wake_fd < 0)
+		if (w->ports[i].wake_fd < 0 &&
+			atomic_load_explicit(w->ports[i].link_up, memory_order_relaxed))
 			return LOOK_NS;
 	return heartbeat_ns < (uint64_t)ns ? (int64_t)heartbeat_ns : ns;
 }
