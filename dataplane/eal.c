@@ -19,6 +19,9 @@
 /* Room for the list of every second of CPU_SETSIZE CPUs, and 32 pinned workers. */
 #define LCORES_BYTES 4096
 
+#define ARGUMENTS_FIXED 12
+#define ARGUMENTS_MAX   (ARGUMENTS_FIXED + 2 * MR_CONFIG_PORTS_MAX + 2)
+
 /* Writes the CPUs of a set, as in "(0-3,6)". */
 static void format_cpus(const cpu_set_t *set, char *out, size_t bytes)
 {
@@ -119,13 +122,30 @@ static void redirect_log(void)
 	(void)rte_openlog_stream(f);
 }
 
+/* Adds the cards of PCI ports: EAL probes these and no others. Without any it reads no bus.
+ * Returns the number of arguments. */
+static int add_cards(const struct mr_config *config, char **argv)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < config->ports.open_count; i++) {
+		if (config->ports.open[i].driver != MR_CONFIG_DRIVER_PCI)
+			continue;
+		argv[n++] = "-a";
+		argv[n++] = (char *)config->ports.open[i].device;
+	}
+	argv[n] = n > 0 ? "--iova-mode=va" : "--no-pci";
+	return n + 1;
+}
+
 int mr_eal_open(const struct mr_config *config)
 {
 	char map[LCORES_BYTES] = "";
 	char prefix[32];
-	char *argv[] = {"millrace-dataplane", "--no-huge", "-m", "64", "--no-pci", "--no-telemetry",
-		"--no-shconf", "--file-prefix", prefix, "--lcores", map, "--log-level",
-		"lib.*:error", NULL};
+	char *argv[ARGUMENTS_MAX] = {"millrace-dataplane", "--no-huge", "-m", "64",
+		"--no-telemetry", "--no-shconf", "--file-prefix", prefix, "--lcores", map,
+		"--log-level", "lib.*:error"};
+	int argc = ARGUMENTS_FIXED + add_cards(config, argv + ARGUMENTS_FIXED);
 	cpu_set_t allowed;
 	int error = sched_getaffinity(0, sizeof(allowed), &allowed) < 0 ? -errno : 0;
 
@@ -135,7 +155,7 @@ int mr_eal_open(const struct mr_config *config)
 		error = format_lcores(config, &allowed, map, sizeof(map));
 	snprintf(prefix, sizeof(prefix), "millrace-%d", (int)getpid());
 	redirect_log();
-	if (error == 0 && rte_eal_init((int)MR_ARRAY_COUNT(argv) - 1, argv) < 0)
+	if (error == 0 && rte_eal_init(argc, argv) < 0)
 		error = rte_errno != 0 ? -rte_errno : -EIO;
 	if (error != 0) {
 		mr_log(MR_LOG_ERROR, "DPDK's environment did not start", MR_LOG_STR("lcores", map),

@@ -15,6 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/base/signals.h"
 #include "dataplane/eal.h"
+#include "dataplane/port/pci.h"
 #include "dataplane/privilege.h"
 #include "dataplane/writer/writer.h"
 
@@ -98,7 +99,7 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)mr_log_start();
 	if (make_run_dir(config.run_dir) != 0 || check_files(&config) != 0 ||
-		mr_eal_open(&config) != 0)
+		mr_pci_check(&config) != 0 || mr_eal_open(&config) != 0)
 		return 1;
 	mr_privilege_drop_interrupts();
 	error = mr_writer_open(&writer, &config);

@@ -449,8 +449,8 @@ static const struct mr_cli_option options_[] = {
 		.type = MR_CLI_WORDS,
 		.value = "PORT",
 		.offset = offsetof(struct settings, ports),
-		.help = "open a port: af_xdp, memif or tap, then key=value,...: see `man "
-			"millrace.yaml`; may be given 8 times; key ports.open"},
+		.help = "open a port: af_xdp, memif, tap or pci, then key=value,...: see "
+			"`man millrace.yaml`; may be given 8 times; key ports.open"},
 	{.name = "set",
 		.type = MR_CLI_WORDS,
 		.value = "KEY=VALUE",

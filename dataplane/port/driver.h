@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* driver: the interface of a kind of port: AF_XDP, memif, tap. port.c does all that they have in
- * common.
+/* driver: the interface of a kind of port: AF_XDP, memif, tap, PCI. port.c does all that they have
+ * in common.
  *
  * Threads   The table writer.
  * Errors    0 or -errno, logged with the port's name.
@@ -15,7 +15,10 @@ struct rte_eth_stats;
 /* Room for a device's DPDK arguments: the path of a socket and some numbers. */
 #define MR_PORT_ARGUMENTS_BYTES 512
 
+struct rte_eth_conf;
+
 struct mr_port_driver {
+	const char *bus;       /* "pci": EAL has opened the device; NULL: DPDK makes it */
 	const char *vdev;      /* DPDK's name of the driver */
 	bool device_per_queue; /* false: one device with all queue pairs */
 	const char *needs;     /* next step when DPDK refuses the device */
@@ -26,6 +29,8 @@ struct mr_port_driver {
 	int (*prepare)(struct mr_port *p, unsigned workers);
 	/* Writes the DPDK arguments of a device. */
 	void (*arguments)(const struct mr_port *p, unsigned device, char *out, size_t bytes);
+	/* Sets what the device is to do. Called before its queues are set up. May be NULL. */
+	int (*configure)(struct mr_port *p, uint16_t id, struct rte_eth_conf *conf);
 	/* Starts a device that is not started. */
 	int (*start)(struct mr_port *p, unsigned device);
 	/* Opens the queues without devices of DPDK; fills queues and rx_entries. NULL: the port has
@@ -63,6 +68,7 @@ struct mr_port_driver {
 extern const struct mr_port_driver mr_port_af_xdp;
 extern const struct mr_port_driver mr_port_memif;
 extern const struct mr_port_driver mr_port_tap;
+extern const struct mr_port_driver mr_port_pci;
 
 /* Functions that the drivers share: */
 int mr_port_start_device(struct mr_port *p, unsigned device);

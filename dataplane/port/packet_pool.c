@@ -10,14 +10,16 @@
 
 #include "lib/base/compiler.h"
 
-#define HUGE_PAGE_BYTES    (2ul << 20)
+#define HUGE_PAGE_BYTES (2ul << 20)
+/* Where the mapping goes if there is room. Some IOMMUs translate 39 bits of address only. */
+#define LOW_ADDRESS        ((void *)(64ul << 30))
 #define OBJECT_SLACK_BYTES 1024 /* headers of mempool and mbuf, padding */
 
 static int map_memory(struct mr_packet_pool *p, size_t bytes)
 {
 	size_t with_slack = bytes + HUGE_PAGE_BYTES;
-	void *map =
-		mmap(NULL, with_slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *map = mmap(LOW_ADDRESS, with_slack, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (map == MAP_FAILED)
 		return -errno;
@@ -34,7 +36,9 @@ static int populate(struct mr_packet_pool *p, uint32_t count, uint16_t data_byte
 	int n;
 
 	rte_pktmbuf_pool_init(p->buffers, &private);
-	n = rte_mempool_populate_iova(p->buffers, start, RTE_BAD_IOVA, bytes, NULL, NULL);
+	/* A PCI card reaches the buffers at their virtual addresses. */
+	n = rte_mempool_populate_iova(
+		p->buffers, start, (rte_iova_t)(uintptr_t)start, bytes, NULL, NULL);
 	if (n < 0)
 		return n;
 	if ((uint32_t)n < count)

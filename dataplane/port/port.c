@@ -29,6 +29,7 @@ static const struct mr_port_driver *const drivers[] = {
 	[MR_CONFIG_DRIVER_AF_XDP] = &mr_port_af_xdp,
 	[MR_CONFIG_DRIVER_MEMIF] = &mr_port_memif,
 	[MR_CONFIG_DRIVER_TAP] = &mr_port_tap,
+	[MR_CONFIG_DRIVER_PCI] = &mr_port_pci,
 };
 
 int mr_port_refuse(const struct mr_port *p, int error, const char *why, const char *hint)
@@ -59,17 +60,22 @@ void mr_port_choose_mac(struct mr_port *p)
 
 static void device_name(const struct mr_port *p, unsigned device, char *out, size_t bytes)
 {
-	snprintf(out, bytes, "%s_millrace_%u_%u", p->driver->vdev, p->index, device);
+	if (p->driver->bus != NULL)
+		snprintf(out, bytes, "%.*s", (int)bytes - 1, p->config->device);
+	else
+		snprintf(out, bytes, "%s_millrace_%u_%u", p->driver->vdev, p->index, device);
 }
 
-/* Enables no offloads: frames are never chained, and none of these drivers has hardware for
- * checksums. */
+/* Enables no offloads but those of `configure`: frames are never chained, and the other drivers
+ * have no hardware for checksums. */
 static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 {
-	const struct rte_eth_conf conf = {.intr_conf.rxq = p->driver->interrupts};
+	struct rte_eth_conf conf = {.intr_conf.rxq = p->driver->interrupts};
 	uint16_t entries = (uint16_t)p->config->queue_entries;
-	int error = rte_eth_dev_configure(id, queues, queues, &conf);
+	int error = p->driver->configure != NULL ? p->driver->configure(p, id, &conf) : 0;
 
+	if (error == 0)
+		error = rte_eth_dev_configure(id, queues, queues, &conf);
 	if (error == 0)
 		error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &entries, NULL);
 	p->rx_entries = entries;
@@ -81,7 +87,7 @@ static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 	return error;
 }
 
-static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
+static int make_device(struct mr_port *p, unsigned device)
 {
 	char name[RTE_ETH_NAME_MAX_LEN], arguments[MR_PORT_ARGUMENTS_BYTES];
 	uint16_t id;
@@ -96,7 +102,16 @@ static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
 	if (error != 0)
 		return refuse_device(p, error, "the driver made no device");
 	p->devices[p->devices_count++].id = id;
-	error = set_up_device(p, id, queues);
+	return 0;
+}
+
+static int open_device(struct mr_port *p, unsigned device, uint16_t queues)
+{
+	int error = p->driver->bus == NULL ? make_device(p, device) : 0;
+
+	if (error != 0)
+		return error;
+	error = set_up_device(p, p->devices[device].id, queues);
 	if (error != 0)
 		return refuse_device(p, error, "the queues of the device cannot be set up");
 	error = p->driver->start(p, device);
@@ -120,7 +135,7 @@ static void close_device(struct mr_port *p, unsigned device)
 		(void)rte_eth_dev_stop(id);
 	(void)rte_eth_dev_close(id);
 	device_name(p, device, name, sizeof(name));
-	(void)rte_eal_hotplug_remove("vdev", name);
+	(void)rte_eal_hotplug_remove(p->driver->bus != NULL ? p->driver->bus : "vdev", name);
 }
 
 static void find_wake_fd(struct mr_port *p, unsigned queue)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* port: a network port that the workers poll: an AF_XDP interface, a memif or a tap.
+/* port: a network port that the workers poll: an AF_XDP interface, a memif, a tap or a
+ * PCI card.
  *
  * A port has one queue pair for each worker, or fewer: then the last workers have none, and serve
  * channels and the mesh alone. DPDK offers it as one device or as several (AF_XDP on veth: one for
@@ -28,6 +29,7 @@
 #include "flatbuf/link.h"
 #include "flatbuf/stats.h"
 
+struct mr_pci;
 struct rte_mempool;
 struct mr_port_driver;
 struct mr_steer;
@@ -90,6 +92,7 @@ struct mr_port {
 		bool started;
 	} devices[MR_PORT_WORKERS_MAX]; /* in order of opening */
 	uint16_t devices_count;
+	struct mr_pci *pci; /* the card of a PCI port, or NULL */
 	struct mr_packet_pool buffers;
 	uint32_t rx_entries;    /* each queue's receive ring */
 	unsigned ifindex;       /* the kernel's interface, or 0 */

@@ -38,7 +38,8 @@ static unsigned checked_by_device(const struct rte_mbuf *m)
 
 	if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
 		checked |= MR_PACKET_IP_CHECKED;
-	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+	/* Also set where the host of a virtual card has left out the checksum of a good packet. */
+	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0)
 		checked |= MR_PACKET_UDP_CHECKED;
 	return checked;
 }

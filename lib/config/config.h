@@ -36,6 +36,7 @@ enum mr_config_driver {
 	MR_CONFIG_DRIVER_AF_XDP,
 	MR_CONFIG_DRIVER_MEMIF,
 	MR_CONFIG_DRIVER_TAP,
+	MR_CONFIG_DRIVER_PCI,
 };
 
 /* Addresses in network byte order, IPv4 mapped into IPv6; prefix_bits counts in 128. */
@@ -55,7 +56,7 @@ struct mr_config_rule {
 struct mr_config_port {
 	enum mr_config_driver driver;
 	char name[32];    /* default: driver and number, "af_xdp0" */
-	char device[108]; /* af_xdp, tap: interface; memif: path of the socket */
+	char device[108]; /* af_xdp, tap: interface; memif: path of the socket; pci: address */
 	struct mr_config_network addresses[MR_CONFIG_PORT_ADDRESSES_MAX];
 	uint32_t addresses_count; /* af_xdp: 0 for those of the interface */
 	uint16_t udp_port;        /* default 7400 */

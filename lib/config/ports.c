@@ -20,13 +20,16 @@
 enum {
 	FOR_AF_XDP = 1 << MR_CONFIG_DRIVER_AF_XDP,
 	FOR_MEMIF = 1 << MR_CONFIG_DRIVER_MEMIF,
-	FOR_TAP = 1 << MR_CONFIG_DRIVER_TAP
+	FOR_TAP = 1 << MR_CONFIG_DRIVER_TAP,
+	FOR_PCI = 1 << MR_CONFIG_DRIVER_PCI,
+	FOR_ALL = FOR_AF_XDP | FOR_MEMIF | FOR_TAP | FOR_PCI
 };
 
 static const char *const drivers[] = {
 	[MR_CONFIG_DRIVER_AF_XDP] = "af_xdp",
 	[MR_CONFIG_DRIVER_MEMIF] = "memif",
 	[MR_CONFIG_DRIVER_TAP] = "tap",
+	[MR_CONFIG_DRIVER_PCI] = "pci",
 };
 
 #define DRIVERS_COUNT (sizeof(drivers) / sizeof(drivers[0]))
@@ -107,10 +110,44 @@ static bool is_of_one_host(const struct mr_config_network *n)
 	return a[0] != 0xff && memcmp(a, zeroes, sizeof(zeroes)) != 0;
 }
 
+/* Reads a PCI address, as lspci prints it, with or without the domain. */
+static bool read_pci_address(const char *value, char *out, size_t bytes)
+{
+	unsigned domain = 0, bus, device, function;
+	int used = 0;
+
+	if (sscanf(value, "%4x:%2x:%2x.%1x%n", &domain, &bus, &device, &function, &used) != 4) {
+		domain = 0;
+		used = 0;
+		if (sscanf(value, "%2x:%2x.%1x%n", &bus, &device, &function, &used) != 3)
+			return false;
+	}
+	if (value[used] != '\0' || device > 31 || function > 7)
+		return false;
+	snprintf(out, bytes, "%04x:%02x:%02x.%x", domain, bus, device, function);
+	return true;
+}
+
+/* The address of a PCI port names the card, or is one of the port's own: only these have a
+ * prefix. */
+static int set_card(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	char text[sizeof("0000:00:00.0") + 8];
+
+	if (!read_pci_address(value, text, sizeof(text)))
+		return expect(f, "a PCI address such as 0000:03:00.0, as `lspci -D` prints it, or "
+				 "the address of a host with its network's prefix");
+	if (p->device[0] != '\0')
+		return expect(f, "one PCI address for each port");
+	return set_text(p->device, sizeof(p->device), text, f, "a PCI address");
+}
+
 static int set_address(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
 {
 	struct mr_config_network n;
 
+	if (p->driver == MR_CONFIG_DRIVER_PCI && strchr(value, '/') == NULL)
+		return set_card(p, value, f);
 	if (p->addresses_count == MR_CONFIG_PORT_ADDRESSES_MAX)
 		return expect(f, "at most 8 addresses for each port");
 	if (mr_config_network_parse(value, &n) != 0 || !is_of_one_host(&n))
@@ -230,10 +267,11 @@ static const struct {
 	{"role", FOR_MEMIF, set_role},
 	{"id", FOR_MEMIF, set_id},
 	{"trusted", FOR_MEMIF, set_trusted},
-	{"address", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_address, true},
-	{"name", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_name},
-	{"udp_port", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_udp_port},
-	{"mtu", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_mtu},
+	{"queue_entries", FOR_PCI, set_queue_entries},
+	{"address", FOR_ALL, set_address, true},
+	{"name", FOR_ALL, set_name},
+	{"udp_port", FOR_ALL, set_udp_port},
+	{"mtu", FOR_ALL, set_mtu},
 	{"mac", FOR_MEMIF | FOR_TAP, set_mac},
 	{"queue_entries", FOR_AF_XDP | FOR_MEMIF | FOR_TAP, set_queue_entries},
 	{"limit", FOR_AF_XDP, set_limit, true},
@@ -287,15 +325,21 @@ static int parse_driver(struct mr_config_port *p, const char *text, struct mr_co
 		}
 	}
 	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
-	return expect(f, "a driver first: af_xdp, memif or tap; then ,key=value,...");
+	return expect(f, "a driver first: af_xdp, memif, tap or pci; then ,key=value,...");
 }
+
+static const char *const needs_device[] = {
+	[MR_CONFIG_DRIVER_AF_XDP] = "also interface=NAME",
+	[MR_CONFIG_DRIVER_MEMIF] = "also socket=PATH",
+	[MR_CONFIG_DRIVER_TAP] = "also interface=NAME",
+	[MR_CONFIG_DRIVER_PCI] = "also address=PCI-ADDRESS, such as address=0000:03:00.0",
+};
 
 static int check_port(const struct mr_config_port *p, const char *text, struct mr_config_fault *f)
 {
 	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
 	if (p->device[0] == '\0')
-		return expect(f, p->driver == MR_CONFIG_DRIVER_MEMIF ? "also socket=PATH"
-								     : "also interface=NAME");
+		return expect(f, needs_device[p->driver]);
 	/* On an interface of the kernel the port may have the kernel's addresses. */
 	if (p->addresses_count == 0 && p->driver != MR_CONFIG_DRIVER_AF_XDP)
 		return expect(f, "also address=ADDRESS/PREFIX, once or more");
@@ -364,7 +408,7 @@ static bool find_shared(const struct mr_config_port *a, const struct mr_config_p
 		*what = "a name";
 	} else if (share_device(a, b, workers)) {
 		snprintf(shared, SHARED_BYTES, "%s", b->device);
-		*what = "an interface, or a socket and ids (one for each worker),";
+		*what = "a PCI address, an interface, or a socket and ids (one for each worker),";
 	} else if (address != NULL) {
 		mr_config_network_text(address, shared, SHARED_BYTES);
 		*what = "addresses";

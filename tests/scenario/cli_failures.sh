@@ -140,7 +140,7 @@ failing 1 'frob: found an unknown key; expected a key of the configuration file 
 failing 1 'sessions\.heartbeat_ms: found 1s3; expected a number from 100 to 60000 \(ms\), or a time such as' \
 	up --run-dir "$run" --set sessions.heartbeat_ms=1s3
 failing 1 'workers.count: found 99; expected a number from 1 to 32' up --run-dir "$run" --set workers.count=99
-failing 1 'ports.open: found foo; expected a driver first: af_xdp, memif or tap' up --run-dir "$run" --port foo
+failing 1 'ports.open: found foo; expected a driver first: af_xdp, memif, tap or pci' up --run-dir "$run" --port foo
 failing 1 'ports.open: found af_xdp; expected also interface=NAME' up --run-dir "$run" --port af_xdp
 failing 2 '^millrace up: x: not a list of CPUs; expected: numbers and ranges' up --run-dir "$run" --cpus x
 failing 2 '^millrace up: --ready-fd: Bad file descriptor; open it for the command, such as --ready-fd 3' \

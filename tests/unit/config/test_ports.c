@@ -95,11 +95,49 @@ static void addresses_are_in_network_order_and_mapped(void **state)
 	assert_int_equal(port.addresses[1].prefix_bits, 128);
 }
 
+static void address_of_a_pci_port_without_prefix_names_the_card(void **state)
+{
+	(void)state;
+	parse("pci,address=0000:03:00.0,address=10.77.0.1/24,address=fd77::1/64");
+	assert_int_equal(port.driver, MR_CONFIG_DRIVER_PCI);
+	assert_string_equal(port.device, "0000:03:00.0");
+	assert_string_equal(port.name, "pci3");
+	assert_int_equal(port.addresses_count, 2);
+	expect_address(1, "fd77::1/64");
+	parse("pci,address=10.77.0.1/24,address=3:1F.7");
+	assert_string_equal(port.device, "0000:03:1f.7");
+}
+
+static void refuse_card(const char *option)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "pci,%s", option);
+	refuse(text, option, "a PCI address such as 0000:03:00.0");
+}
+
+static void bad_cards_are_refused(void **state)
+{
+	static const char *const bad[] = {"", "03:00", "03:00.8", "03:20.0", "03:00.0x",
+		"0000:03:00.0.1", "10000:03:00.0", "eth1", "fd77::1"};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "address=%s", bad[i]);
+		refuse_card(text);
+	}
+	refuse("pci,address=10.0.0.1/24", "pci,address=10.0.0.1/24", "address=PCI-ADDRESS");
+	refuse("pci,address=03:00.0", "pci,address=03:00.0", "address=ADDRESS/PREFIX");
+	refuse("pci,address=03:00.0,address=04:00.0", "address=04:00.0", "one PCI address");
+	refuse("pci,interface=eth1", "interface=eth1", "one of the keys of pci: address=");
+}
+
 static void bad_texts_are_refused_by_the_part_that_is_wrong(void **state)
 {
 	(void)state;
 	refuse("", "nothing", "a driver first");
-	refuse("dpdk,interface=x", "dpdk", "af_xdp, memif or tap");
+	refuse("dpdk,interface=x", "dpdk", "af_xdp, memif, tap or pci");
 	refuse("tap", "tap", "interface=NAME");
 	refuse("tap,interface=mr0", "tap,interface=mr0", "address=ADDRESS/PREFIX");
 	refuse("memif,address=1.2.3.4/8", "memif,address=1.2.3.4/8", "socket=PATH");
@@ -184,8 +222,9 @@ static void ports_that_share_are_refused(void **state)
 				 error, sizeof(error)),
 		-EINVAL);
 	assert_string_equal(error,
-		"--set: ports.open: found a twice; expected an interface, or a socket and ids "
-		"(one for each worker), of its own for each port; see tap0 and af_xdp1");
+		"--set: ports.open: found a twice; expected a PCI address, an interface, or a "
+		"socket and ids (one for each worker), of its own for each port; see tap0 "
+		"and af_xdp1");
 	assert_int_equal(load_set("ports.open=tap,interface=a,address=10.0.0.1/24;"
 				  "tap,interface=b,address=10.0.0.1/16",
 				 error, sizeof(error)),
@@ -289,6 +328,8 @@ int main(void)
 		cmocka_unit_test(shortest_text_gets_the_defaults),
 		cmocka_unit_test(every_key_is_taken),
 		cmocka_unit_test(addresses_are_in_network_order_and_mapped),
+		cmocka_unit_test(address_of_a_pci_port_without_prefix_names_the_card),
+		cmocka_unit_test(bad_cards_are_refused),
 		cmocka_unit_test(bad_texts_are_refused_by_the_part_that_is_wrong),
 		cmocka_unit_test(bad_addresses_are_refused),
 		cmocka_unit_test(set_takes_ports_parted_by_semicolons),
