@@ -101,7 +101,8 @@ static void measure(struct layout *l)
 			show(l, p, row, text);
 			width = mr_cli_width(text);
 			p->width = width > p->width ? width : p->width;
-			p->text |= type == MR_CLI_CELL_TEXT || type == MR_CLI_CELL_LIST;
+			p->text |= type == MR_CLI_CELL_TEXT || type == MR_CLI_CELL_LIST ||
+				   type == MR_CLI_CELL_COUNTS;
 		}
 		p->wanted = p->width;
 	}

@@ -10,6 +10,7 @@
 #include "lib/base/compiler.h"
 
 #define ADDRESSES_BYTES 4096
+#define CARD_CELLS      7
 
 /* The columns of the screen, and those for JSON that are no statistics. */
 static const struct mr_cli_column own[] = {
@@ -31,6 +32,13 @@ static const struct mr_cli_column own[] = {
 	{"MISSED", "rx_missed", .right = true, .rank = 6, .unit = MR_CLI_UNIT_COUNT, .alarm = true},
 	{"XDP", "xdp_mode", .rank = 13},
 	{NULL, "xdp_program", .right = true},
+	{NULL, "card_driver"},
+	{NULL, "numa_node", .right = true},
+	{NULL, "link_speed", .right = true},
+	{NULL, "steering"},
+	{NULL, "offloads"},
+	{NULL, "redirection"},
+	{NULL, "extended"},
 	{"ERRORS", "errors", .right = true, .screen_only = true, .rank = 2,
 		.unit = MR_CLI_UNIT_COUNT, .alarm = true},
 };
@@ -94,6 +102,33 @@ static void xdp_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_count(t, mrf_port_row_xdp_program(row));
 }
 
+/* Unknown numbers, and all of other ports, are empty. */
+static void card_cells(struct mr_cli_table *t, struct mrf_table row)
+{
+	struct mrf_string offloads = mrf_port_row_offloads(row);
+	struct mrf_string redirection = mrf_port_row_redirection(row);
+	struct mrf_string extended = mrf_port_row_extended(row);
+
+	if (mrf_port_row_card_driver(row).bytes == 0) {
+		for (unsigned i = 0; i < CARD_CELLS; i++)
+			mr_cli_table_none(t);
+		return;
+	}
+	mr_cli_table_string(t, mrf_port_row_card_driver(row));
+	if (mrf_port_row_numa_node(row) < 0)
+		mr_cli_table_none(t);
+	else
+		mr_cli_table_count(t, (uint64_t)mrf_port_row_numa_node(row));
+	if (mrf_port_row_link_speed(row) == 0)
+		mr_cli_table_none(t);
+	else
+		mr_cli_table_count(t, mrf_port_row_link_speed(row));
+	mr_cli_table_string(t, mrf_port_row_steering(row));
+	mr_cli_table_list(t, offloads.data, offloads.bytes);
+	mr_cli_table_counts(t, redirection.data, redirection.bytes);
+	mr_cli_table_counts(t, extended.data, extended.bytes);
+}
+
 static void table_row(struct mr_cli_table *t, struct mrf_table port)
 {
 	struct mrf_table row = mrf_admin_port_row(port);
@@ -117,6 +152,7 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_count(t, stats.rx_discarded);
 	mr_cli_table_count(t, state.rx_missed);
 	xdp_cells(t, row);
+	card_cells(t, row);
 	mr_cli_table_count(t, state.rx_errors + state.tx_errors);
 	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[0], &state,
 		mrf_admin_port_state_bytes(port));
@@ -239,6 +275,11 @@ const struct mr_cli_verb mr_cli_ports = {
 		   "LINK            gone if the interface was removed\n"
 		   "XDP             where the XDP program of an AF_XDP port runs: native (the\n"
 		   "                interface's driver) or generic (the kernel, slower)\n"
+		   "\n"
+		   "--columns also takes what a PCI card has: card_driver, numa_node,\n"
+		   "link_speed (Mbit/s), steering (how packets find their queue: flow, rss or\n"
+		   "none), offloads, redirection (entries for each queue) and extended (the\n"
+		   "driver's statistics).\n"
 		   "\n"
 		   "--json has all statistics, under the names in flatbuf/schemas/stats.fbs.\n"
 		   "xdp_... are packets that the XDP program counted by their end: xdp_bus went\n"

@@ -97,7 +97,8 @@ static double number_of(const struct mr_cli_cell *cell)
 
 static bool is_text(const struct mr_cli_cell *cell)
 {
-	return cell->type == MR_CLI_CELL_TEXT || cell->type == MR_CLI_CELL_LIST;
+	return cell->type == MR_CLI_CELL_TEXT || cell->type == MR_CLI_CELL_LIST ||
+	       cell->type == MR_CLI_CELL_COUNTS;
 }
 
 /* Finds the operator. Returns its bytes; 0: there is none. */
@@ -161,6 +162,7 @@ static bool equals(const struct filter *f, const struct mr_cli_cell *cell)
 	case MR_CLI_CELL_NONE: return *f->value == '\0' || strcmp(f->value, "-") == 0;
 	case MR_CLI_CELL_TEXT:
 	case MR_CLI_CELL_LIST:
+	case MR_CLI_CELL_COUNTS:
 		return strlen(f->value) == cell->text_bytes &&
 		       memcmp(f->value, cell->text, cell->text_bytes) == 0;
 	case MR_CLI_CELL_BOOL:

@@ -100,6 +100,12 @@ void mr_cli_table_list(struct mr_cli_table *t, const char *text, size_t bytes)
 	t->cells[t->cells_count - 1].type = MR_CLI_CELL_LIST;
 }
 
+void mr_cli_table_counts(struct mr_cli_table *t, const char *text, size_t bytes)
+{
+	mr_cli_table_text(t, text, bytes);
+	t->cells[t->cells_count - 1].type = MR_CLI_CELL_COUNTS;
+}
+
 static void show_number(const struct mr_cli_cell *cell, enum mr_cli_unit unit, bool raw,
 	bool compact, char *out, size_t out_bytes)
 {
@@ -133,6 +139,7 @@ void mr_cli_cell_show(const struct mr_cli_cell *cell, enum mr_cli_unit unit, boo
 	case MR_CLI_CELL_NONE: snprintf(out, out_bytes, "-"); break;
 	case MR_CLI_CELL_TEXT:
 	case MR_CLI_CELL_LIST:
+	case MR_CLI_CELL_COUNTS:
 		mr_cli_text_escape(out, out_bytes, cell->text, cell->text_bytes);
 		break;
 	case MR_CLI_CELL_COUNT:
@@ -188,6 +195,24 @@ static json_t *list_json(const char *text)
 	return list;
 }
 
+static json_t *counts_json(const char *text)
+{
+	json_t *counts = mr_cli_must(json_object());
+	char name[128];
+
+	while (*text) {
+		size_t bytes = strcspn(text, ","), name_bytes = strcspn(text, "=,");
+
+		snprintf(name, sizeof(name), "%.*s", (int)name_bytes, text);
+		if (name_bytes < bytes)
+			json_object_set_new(counts, name,
+				json_integer(
+					(json_int_t)strtoull(text + name_bytes + 1, NULL, 10)));
+		text += bytes + (text[bytes] == ',');
+	}
+	return counts;
+}
+
 static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cell)
 {
 	char text[32];
@@ -205,6 +230,7 @@ static void set_cell(json_t *row, const char *key, const struct mr_cli_cell *cel
 	case MR_CLI_CELL_REAL: json_object_set_new(row, key, json_real(cell->real)); break;
 	case MR_CLI_CELL_BOOL: json_object_set_new(row, key, json_boolean(cell->count)); break;
 	case MR_CLI_CELL_LIST: json_object_set_new(row, key, list_json(cell->text)); break;
+	case MR_CLI_CELL_COUNTS: json_object_set_new(row, key, counts_json(cell->text)); break;
 	}
 }
 

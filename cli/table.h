@@ -49,7 +49,8 @@ enum mr_cli_cell_type {
 	MR_CLI_CELL_ID,
 	MR_CLI_CELL_REAL,
 	MR_CLI_CELL_BOOL,
-	MR_CLI_CELL_LIST, /* a text, whose parts are separated by commas; in JSON an array */
+	MR_CLI_CELL_LIST,   /* a text, whose parts are separated by commas; in JSON an array */
+	MR_CLI_CELL_COUNTS, /* a text, name=number,...; in JSON an object */
 };
 
 struct mr_cli_cell {
@@ -95,6 +96,8 @@ void mr_cli_table_real(struct mr_cli_table *t, double value);
 
 /* Adds a text of parts with commas between them. */
 void mr_cli_table_list(struct mr_cli_table *t, const char *text, size_t bytes);
+/* Adds a text of parts NAME=NUMBER with commas between them. */
+void mr_cli_table_counts(struct mr_cli_table *t, const char *text, size_t bytes);
 
 /* Bytes for the text of any cell: the longest subject with every byte escaped, and some room. */
 #define MR_CLI_CELL_BYTES_MAX 1100

@@ -28,6 +28,13 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.xdp_program = mrf_port_row_xdp_program(t),
 		.xdp = xdp,
 		.xdp_count = mrf_port_row_xdp_count(t),
+		.card_driver = mrf_port_row_card_driver(t),
+		.numa_node = mrf_port_row_numa_node(t),
+		.link_speed = mrf_port_row_link_speed(t),
+		.steering = mrf_port_row_steering(t),
+		.offloads = mrf_port_row_offloads(t),
+		.redirection = mrf_port_row_redirection(t),
+		.extended = mrf_port_row_extended(t),
 	};
 
 	if (row.addresses_count > ADDRESSES_MAX)

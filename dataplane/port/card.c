@@ -163,8 +163,8 @@ static int check_group(const struct card *c, struct mr_card_fault *f)
 			!is_harmless(driver))
 			error = refuse(f, -EBUSY,
 				"the kernel uses another device of the card's IOMMU group",
-				"bind %.20s to vfio-pci, too (its driver is %.31s), or put the card "
-				"into a slot with a group of its own",
+				"bind %.20s to vfio-pci, too (its driver is %.31s), or put the "
+				"card into a slot with a group of its own",
 				e->d_name, driver);
 	if (d != NULL)
 		closedir(d);

@@ -317,8 +317,8 @@ static void make_flows(struct mr_port *p, uint16_t id)
 		p->pci->steering = MR_PCI_STEERING_FLOW;
 }
 
-/* Writes the Ethernet groups at which neighbours solicit the port's IPv6 addresses (RFC 4291 §2.7.1,
- * RFC 2464 §7), and the group of all nodes. */
+/* Writes the Ethernet groups at which neighbours solicit the port's IPv6 addresses (RFC 4291
+ * §2.7.1, RFC 2464 §7), and the group of all nodes. */
 static uint32_t list_groups(const struct mr_port *p, struct rte_ether_addr out[MULTICASTS_MAX])
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -429,12 +429,27 @@ void mr_pci_offloads_text(const struct mr_port *p, char out[MR_PCI_TEXT_BYTES])
 	size_t used = 0;
 
 	out[0] = '\0';
-	for (size_t i = 0; p->pci != NULL && i < MR_ARRAY_COUNT(rx_names); i++)
+	for (size_t i = 0; i < MR_ARRAY_COUNT(rx_names); i++)
 		if ((p->pci->rx_offloads & rx_names[i].flag) != 0)
 			used = add_text(out, MR_PCI_TEXT_BYTES, used, rx_names[i].name);
-	for (size_t i = 0; p->pci != NULL && i < MR_ARRAY_COUNT(tx_names); i++)
+	for (size_t i = 0; i < MR_ARRAY_COUNT(tx_names); i++)
 		if ((p->pci->tx_offloads & tx_names[i].flag) != 0)
 			used = add_text(out, MR_PCI_TEXT_BYTES, used, tx_names[i].name);
+}
+
+void mr_pci_redirection_text(const struct mr_port *p, char out[MR_PCI_TEXT_BYTES])
+{
+	unsigned counts[MR_PORT_WORKERS_MAX] = {0};
+	char text[32];
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < p->pci->redirection_count; i++)
+		counts[p->pci->redirection[i] % MR_PORT_WORKERS_MAX]++;
+	for (unsigned i = 0; p->pci->redirection_count > 0 && i < p->queues_count; i++) {
+		snprintf(text, sizeof(text), "%u=%u", i, counts[i]);
+		used = add_text(out, MR_PCI_TEXT_BYTES, used, text);
+	}
 }
 
 static int read_extended(uint16_t id, struct rte_eth_xstat_name names[EXTENDED_MAX],
@@ -457,7 +472,7 @@ void mr_pci_extended_text(const struct mr_port *p, char out[MR_PCI_EXTENDED_BYTE
 	int count;
 
 	out[0] = '\0';
-	count = p->pci != NULL ? read_extended(p->devices[0].id, names, values) : 0;
+	count = read_extended(p->devices[0].id, names, values);
 	for (int i = 0; i < count; i++) {
 		if (values[i].value == 0 || values[i].id >= (uint64_t)count)
 			continue;
@@ -471,7 +486,7 @@ uint32_t mr_pci_speed(const struct mr_port *p)
 {
 	struct rte_eth_link link;
 
-	if (p->pci == NULL || rte_eth_link_get_nowait(p->devices[0].id, &link) != 0 ||
+	if (rte_eth_link_get_nowait(p->devices[0].id, &link) != 0 ||
 		link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN)
 		return 0;
 	return link.link_speed;

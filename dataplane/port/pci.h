@@ -16,7 +16,7 @@ struct mr_port;
 
 #define MR_PCI_REDIRECTION_MAX 512 /* entries; cards have 64 to 512 */
 #define MR_PCI_TEXT_BYTES      512
-#define MR_PCI_EXTENDED_BYTES  4096
+#define MR_PCI_EXTENDED_BYTES  4096 /* so that the rows of all ports fit a packet of the link */
 
 /* How packets find their queue. */
 enum mr_pci_steering {
@@ -41,8 +41,11 @@ struct mr_pci {
  * takes the cards that it is told of. */
 int mr_pci_check(const struct mr_config *config);
 
-/* Writes what is shown of a port's card: parts with commas between them. Empty for other ports. */
+/* For ports with a card: */
+/* Writes the work that the card does, with commas between. */
 void mr_pci_offloads_text(const struct mr_port *p, char out[MR_PCI_TEXT_BYTES]);
+/* Writes how many entries of the redirection table each queue has: 0=64,1=64. */
+void mr_pci_redirection_text(const struct mr_port *p, char out[MR_PCI_TEXT_BYTES]);
 const char *mr_pci_steering_name(const struct mr_port *p);
 /* Writes the driver's own statistics that are not zero: name=value,... */
 void mr_pci_extended_text(const struct mr_port *p, char out[MR_PCI_EXTENDED_BYTES]);

@@ -10,6 +10,7 @@
 
 #include "lib/config/address.h"
 #include "lib/config/ports.h"
+#include "dataplane/port/pci.h"
 
 #define LOOK_NS   1000000000ull
 #define MAC_BYTES 18
@@ -125,11 +126,34 @@ static void address_text(const struct mr_port_address *a, char *out, size_t byte
 	mr_config_network_text(&n, out, bytes);
 }
 
+struct card_texts {
+	char offloads[MR_PCI_TEXT_BYTES], redirection[MR_PCI_TEXT_BYTES];
+	char extended[MR_PCI_EXTENDED_BYTES];
+};
+
+static void list_card(const struct mr_port *p, struct card_texts *t, struct mrf_port_row *row)
+{
+	row->numa_node = -1;
+	if (p->pci == NULL)
+		return;
+	mr_pci_offloads_text(p, t->offloads);
+	mr_pci_redirection_text(p, t->redirection);
+	mr_pci_extended_text(p, t->extended);
+	row->card_driver = mrf_str(p->pci->driver);
+	row->numa_node = p->pci->numa_node;
+	row->link_speed = mr_pci_speed(p);
+	row->steering = mrf_str(mr_pci_steering_name(p));
+	row->offloads = mrf_str(t->offloads);
+	row->redirection = mrf_str(t->redirection);
+	row->extended = mrf_str(t->extended);
+}
+
 static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 {
 	char texts[MR_PORT_ADDRESSES_MAX][MR_CONFIG_NETWORK_TEXT_BYTES], mac[MAC_BYTES];
 	struct mrf_string addresses[MR_PORT_ADDRESSES_MAX];
 	struct mrf_port_xdp xdp[MR_PORT_XDP_MAX];
+	static struct card_texts card;
 	struct mrf_port_row row = {
 		.name = mrf_str(p->name),
 		.driver = mrf_str(mr_config_driver_name(p->config->driver)),
@@ -152,6 +176,7 @@ static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 	row.xdp_count = mr_port_xdp(p, xdp);
 	if (row.xdp_program != 0)
 		row.xdp_mode = mrf_str(p->xdp_native ? "native" : "generic");
+	list_card(p, &card, &row);
 	return mrf_port_row_write(b, &row);
 }
 
