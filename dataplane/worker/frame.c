@@ -114,6 +114,10 @@ void mr_worker_frame(struct mr_worker *w, const struct mr_frame *f)
 		mr_count(w->stats->drop_no_session, 1);
 		return;
 	}
+	if (mr_unlikely(w->bind_mac) && r->path.peer_mac != f->path.peer_mac) {
+		mr_count(w->stats->drop_wrong_mac, 1);
+		return;
+	}
 	if (mr_unlikely(!mr_path_same(&r->path, &f->path))) {
 		if (!mr_worker_validate_path(w, s, f))
 			return;

@@ -84,5 +84,6 @@ bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const st
 	adopt_path(s, f, most);
 	mr_count(w->stats->paths_changed, 1);
 	mr_count(s->stats->paths_changed, 1);
+	mr_bell_ring(w->writer_bell_fd); /* the table writer checks the new address */
 	return true;
 }

@@ -188,6 +188,7 @@ static int open_waiting(struct mr_worker *w, const struct mr_worker_config *c)
 	w->underway_max = mr_underway_bytes(c->workers);
 	w->block_cycles_max = w->tsc_hz / 1000 * c->block_ms_max;
 	w->block_expels = c->block_expels;
+	w->bind_mac = c->bind_mac;
 	error = mr_slab_new(c->store_bytes, &w->store);
 	if (error != 0)
 		return error;

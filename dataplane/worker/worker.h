@@ -212,6 +212,7 @@ struct mr_worker_config {
 	uint64_t held_bytes_max;        /* one session's part of store_bytes */
 	uint32_t block_ms_max;          /* publishers wait for a full session; 0: for ever */
 	bool block_expels;              /* closes it then, instead of passing it over */
+	bool bind_mac;                  /* sessions over UDP keep their first source MAC */
 	uint64_t queue_bytes_max;       /* messages in queues */
 	struct mr_queues_config queues; /* the worker fills the rest in */
 	uint64_t spin_cycles;           /* time without work before it sleeps */
@@ -242,6 +243,7 @@ struct mr_worker {
 	uint64_t underway_max;     /* bytes that may come after a subscription is full */
 	uint64_t block_cycles_max; /* publishers wait for a full session; 0: for ever */
 	bool block_expels;         /* closes it then */
+	bool bind_mac;             /* discards frames from another MAC than the session's */
 	struct mr_handoff_ring handoff;
 	struct mr_worker_page *page;
 	struct mr_worker_page_owner page_owner;

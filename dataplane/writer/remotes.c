@@ -71,8 +71,7 @@ static uint64_t peer_of(const struct mr_writer *wr, const struct mrf_network_pat
 	return mr_path_peer(p, wr->config->peers.ip6_prefix_bits);
 }
 
-/* Returns the number of sessions that one host may have. */
-static uint64_t share_of(const struct mr_writer *wr)
+uint64_t mr_writer_remotes_share(const struct mr_writer *wr)
 {
 	uint32_t most = wr->config->sessions.per_address_max;
 
@@ -263,6 +262,8 @@ static int open_in(struct mr_writer *wr, uint32_t number, struct mrf_table reque
 		return error;
 	}
 	(*out)->peer = peer_of(wr, path);
+	entry_of(wr, number)->counted = (*out)->peer;
+	entry_of(wr, number)->moves = 0;
 	enter_in_index(wr, number, worker, hash);
 	mr_directory_put(&wr->workers[worker]->directory, *out);
 	mr_writer_session_opened(wr, *out, mrf_link_open_remote_name(request));
@@ -275,7 +276,7 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 	uint64_t of = MR_SHARE_OF(MR_WRITER_REMOTES, 0);
 	uint64_t peer = peer_of(wr, path);
 	uint32_t number;
-	int error = mr_share_take(&wr->shares, peer, of, 1, share_of(wr));
+	int error = mr_share_take(&wr->shares, peer, of, 1, mr_writer_remotes_share(wr));
 
 	if (error != 0)
 		return error;
@@ -295,7 +296,7 @@ static void close_displaced(struct mr_writer *wr, struct mr_session *s, unsigned
 
 	if ((s->worker == worker && wr->remotes.on[worker].first_free == 0) ||
 		mr_share_count(&wr->shares, peer_of(wr, path), MR_SHARE_OF(MR_WRITER_REMOTES, 0)) >=
-			share_of(wr))
+			mr_writer_remotes_share(wr))
 		mr_writer_session_drop(wr, s, reason);
 	else
 		mr_writer_session_end(wr, s, -ECONNRESET, reason);
@@ -333,7 +334,8 @@ void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s)
 	uint32_t number = number_of(wr, s->worker, s->slot);
 
 	mr_directory_take(&wr->workers[s->worker]->directory, s);
-	mr_share_give(&wr->shares, s->peer, MR_SHARE_OF(MR_WRITER_REMOTES, 0), 1);
+	mr_share_give(
+		&wr->shares, entry_of(wr, number)->counted, MR_SHARE_OF(MR_WRITER_REMOTES, 0), 1);
 	log_give(wr, number, s->peer);
 	give_slot(wr, s->worker, number);
 	wr->remotes.on[s->worker].count--;
@@ -378,6 +380,7 @@ void mr_writer_remotes_look(struct mr_writer *wr)
 			if (s == NULL)
 				continue;
 			left--;
+			mr_writer_remote_moved(wr, s, entry_of(wr, number_of(wr, i, slot)));
 			close_if_ended(wr, s);
 		}
 	}

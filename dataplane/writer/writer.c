@@ -246,6 +246,7 @@ static int open_workers(struct mr_writer *wr)
 			.handoff_ring_bytes = wr->config->channels.handoff_ring_bytes,
 			.held_bytes_max = wr->config->sessions.held_bytes_max,
 			.block_ms_max = wr->config->sessions.block_ms_max,
+			.bind_mac = wr->config->access.bind_mac,
 			.block_expels = wr->config->sessions.block_over == MR_CONFIG_BLOCK_EXPEL,
 			.message_bytes_max = wr->config->messages.bytes_max,
 			.early_bytes = wr->config->sessions.early_bytes_max,

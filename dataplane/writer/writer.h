@@ -47,6 +47,8 @@ struct mr_writer_remote {
 	uint32_t next;      /* number of the next slot in the free list or the index; 0: none */
 	uint32_t hash;      /* hash of the path */
 	uint32_t log_bytes; /* log of its session, as counted in logs_bytes */
+	uint64_t counted;   /* the peer among whose sessions it counts */
+	uint64_t moves;     /* moves of the session that were checked */
 };
 
 /* Slots are numbered from 1, worker by worker. */
@@ -62,7 +64,7 @@ struct mr_writer_remotes {
 		uint32_t last_free;
 	} on[MR_WORKERS_MAX];
 	struct mr_alias_set *retired_sets;
-	bool notified; /* a worker may have ended sessions */
+	bool notified; /* a worker may have ended sessions, or clients may have moved */
 };
 
 /* An alias that its session has released. The session may not publish by it any more, but the alias
@@ -263,6 +265,11 @@ void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s);
 void mr_writer_remote_take_out(struct mr_writer *wr, struct mr_session *s);
 /* Closes the sessions that their worker has ended. */
 void mr_writer_remotes_look(struct mr_writer *wr);
+/* Returns the number of sessions that one host may have. */
+uint64_t mr_writer_remotes_share(const struct mr_writer *wr);
+/* moves.c: checks the session's path if it has changed since the last call. */
+void mr_writer_remote_moved(
+	struct mr_writer *wr, struct mr_session *s, struct mr_writer_remote *entry);
 /* Returns the client's path. It may be a mixture of two paths while the worker changes it. */
 struct mrf_network_path mr_writer_remote_path(const struct mr_session *s);
 

@@ -196,7 +196,8 @@ struct mr_config {
 		 * ports. */
 		struct mr_config_network networks[MR_CONFIG_NETWORKS_MAX];
 		uint32_t networks_count;
-		bool anyone;                    /* any local user may attach; default false */
+		bool bind_mac; /* sessions over UDP keep their source MAC; default false */
+		bool anyone;   /* any local user may attach; default false */
 		uid_t users[MR_CONFIG_IDS_MAX]; /* besides root and the user of the bus */
 		uint32_t users_count;
 		gid_t groups[MR_CONFIG_IDS_MAX];

@@ -79,7 +79,7 @@ struct mr_config_document {
 		char *breaker_probes;
 	} services;
 	struct {
-		char *anyone;
+		char *bind_mac, *anyone;
 		struct list networks, users, groups;
 	} access;
 	struct {
@@ -172,7 +172,8 @@ static const cyaml_schema_field_t services_fields[] = {
 	VALUE(services, breaker_reset_ms), VALUE(services, breaker_probes), CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t access_fields[] = {
-	LIST(access, networks), VALUE(access, anyone), LIST(access, users), LIST(access, groups),
+	LIST(access, networks), VALUE(access, bind_mac), VALUE(access, anyone),
+	LIST(access, users), LIST(access, groups),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t log_fields[] = {

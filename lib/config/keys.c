@@ -121,6 +121,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("services.breaker_probes", services.breaker_probes, 1, 65535),
 	LIST("access.networks", MR_CONFIG_TYPE_NETWORKS, access.networks, access.networks_count,
 		0, MR_CONFIG_NETWORKS_MAX),
+	BOOL("access.bind_mac", access.bind_mac),
 	BOOL("access.anyone", access.anyone),
 	LIST("access.users", MR_CONFIG_TYPE_USERS, access.users, access.users_count,
 		UINT32_MAX - 1, MR_CONFIG_IDS_MAX),

@@ -42,7 +42,7 @@ struct mr_config_fault {
 	char expected[384];
 };
 
-#define MR_CONFIG_KEYS_COUNT 61
+#define MR_CONFIG_KEYS_COUNT 62
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* Returns the key, or NULL if there is none of this name. */

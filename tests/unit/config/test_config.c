@@ -92,11 +92,12 @@ static void the_annotated_file_says_every_key_and_its_default(void **state)
 static void a_file_goes_over_the_defaults(void **state)
 {
 	(void)state;
-	assert_int_equal(load("workers:\n  count: 2\n  cpus: [3, 1]\n  poll: busy\n"
-			      "channels: {up_ring_bytes: 256KiB, down_ring_bytes: 8388608}\n"
-			      "access:\n  anyone: true\n  users: [root, 1234]\n  groups:\n"
-			      "    - root\nlog: {level: debug, json: true}\nrun_dir: /tmp/x\n",
-				 NULL),
+	assert_int_equal(
+		load("workers:\n  count: 2\n  cpus: [3, 1]\n  poll: busy\n"
+		     "channels: {up_ring_bytes: 256KiB, down_ring_bytes: 8388608}\n"
+		     "access:\n  anyone: true\n  bind_mac: true\n  users: [root, 1234]\n  groups:\n"
+		     "    - root\nlog: {level: debug, json: true}\nrun_dir: /tmp/x\n",
+			NULL),
 		0);
 	assert_int_equal(config.workers.count, 2);
 	assert_int_equal(config.workers.cpus_count, 2);
@@ -105,6 +106,7 @@ static void a_file_goes_over_the_defaults(void **state)
 	assert_int_equal(config.channels.up_ring_bytes, 256 << 10);
 	assert_int_equal(config.channels.down_ring_bytes, 8 << 20);
 	assert_true(config.access.anyone);
+	assert_true(config.access.bind_mac);
 	assert_int_equal(config.access.users_count, 2);
 	assert_int_equal(config.access.users[0], 0);
 	assert_int_equal(config.access.users[1], 1234);

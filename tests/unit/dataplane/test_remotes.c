@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "lib/config/address.h"
+
 #define SESSIONS  16u
 #define MTU       1500u
 #define NONCE     0x5eedull
@@ -556,6 +558,78 @@ static void a_session_that_moved_is_not_closed_by_its_successor(void **state)
 	assert_ptr_equal(open_session(0, NONCE + 1), other);
 }
 
+/* Moves a session as its worker does, and lets the table writer look. */
+static void move(struct mr_session *s, uint8_t third_of_peer, uint8_t last_of_peer)
+{
+	struct mrf_network_path path = mr_writer_remote_path(s);
+
+	((uint8_t *)&path.peer_1)[6] = third_of_peer;
+	((uint8_t *)&path.peer_1)[7] = last_of_peer;
+	mr_remote_headers(s->remote, &path, writer.ports[0].mac);
+	mr_count(s->stats->paths_changed, 1);
+	writer.remotes.notified = true;
+	(void)mr_writer_sessions_tick(&writer);
+}
+
+/* The port's network is 10.0.0.0/24. */
+static void give_the_port_a_network(void)
+{
+	struct mrf_network_path path = path_of(0);
+
+	memcpy(&writer.ports[0].addresses[0].address, &path.peer_0, 16);
+	writer.ports[0].addresses[0].prefix_bits = 96 + 24;
+	writer.ports[0].addresses_count = 1;
+}
+
+static void a_client_may_move_within_the_networks_that_are_admitted(void **state)
+{
+	struct mr_session *s = open_session(1, NONCE), *far = open_session(2, NONCE);
+
+	(void)state;
+	give_the_port_a_network();
+	move(s, 0, 200);
+	assert_int_equal(atomic_load(&s->remote->expel), 0);
+	move(s, 9, 200);
+	assert_int_equal(atomic_load(&s->remote->expel), -EACCES);
+	assert_int_equal(writer.stats->sessions_expelled, 1);
+	assert_int_equal(mr_config_network_parse("10.0.9.0/24", &config.access.networks[0]), 0);
+	config.access.networks_count = 1;
+	move(far, 9, 200);
+	assert_int_equal(atomic_load(&far->remote->expel), 0);
+	move(far, 0, 2);
+	assert_int_equal(atomic_load(&far->remote->expel), -EACCES);
+	atomic_store(&far->remote->end, (uint8_t)MR_REMOTE_CLOSED);
+	end(s, MR_REMOTE_CLOSED);
+	assert_int_equal(writer.stats->remote_sessions, 0);
+	config.access.networks_count = 0;
+}
+
+static void a_session_that_moves_counts_at_its_new_host(void **state)
+{
+	struct mr_session *s, *other;
+
+	(void)state;
+	give_the_port_a_network();
+	config.sessions.per_address_max = 2;
+	(void)from(1, 1, 0);
+	(void)from(1, 2, 0);
+	s = from(2, 3, 0);
+	other = from(3, 4, 0);
+	move(s, 0, 1);
+	assert_int_equal(atomic_load(&s->remote->expel), -EDQUOT);
+	move(other, 0, 4);
+	assert_int_equal(atomic_load(&other->remote->expel), 0);
+	/* There is room for two at the host that it has left, and for one at the one it is at. */
+	(void)from(3, 5, 0);
+	(void)from(3, 6, 0);
+	(void)from(4, 7, 0);
+	(void)from(4, 8, -EDQUOT);
+	atomic_store(&s->remote->end, (uint8_t)MR_REMOTE_CLOSED);
+	end(other, MR_REMOTE_CLOSED);
+	(void)from(4, 8, 0);
+	config.sessions.per_address_max = 0;
+}
+
 static void ten_thousand_sessions_open_and_close(void **state)
 {
 	static uint64_t ids[MANY];
@@ -700,6 +774,8 @@ int main(void)
 		TEST(an_expelled_session_stays_until_its_goodbye),
 		TEST(an_expelled_session_waits_for_its_worker_however_late_that_is),
 		TEST(a_session_that_moved_is_not_closed_by_its_successor),
+		TEST(a_client_may_move_within_the_networks_that_are_admitted),
+		TEST(a_session_that_moves_counts_at_its_new_host),
 		cmocka_unit_test_setup_teardown(
 			ten_thousand_sessions_open_and_close, set_up_many, tear_down),
 		TEST(aliases_are_held_and_given_back),

@@ -403,6 +403,34 @@ static void another_router_is_followed_at_once(void **state)
 	mr_rig_close(&r);
 }
 
+static void speak_by(const struct mrf_network_path *path)
+{
+	mr_rig_publish(&client, &f, "a.b", "x");
+	mr_rig_send(&r, 0, path, &f);
+	mr_rig_round(&r, 0);
+}
+
+static void a_bound_session_takes_frames_of_its_own_mac_alone(void **state)
+{
+	struct mr_session *s = open_one(false);
+	struct mrf_network_path other = client.path, moved = mr_rig_path(false, 5001);
+
+	(void)state;
+	r.workers[0]->bind_mac = true;
+	other.peer_mac ^= 0x0100000000;
+	moved.peer_mac = other.peer_mac;
+	speak_by(&client.path);
+	speak_by(&other);
+	speak_by(&moved);
+	assert_int_equal(s->stats->frames_rx, 1);
+	assert_int_equal(r.stats[0].drop_wrong_mac, 2);
+	assert_int_equal(r.stats[0].paths_asked, 0);
+	assert_int_equal(s->remote->path.peer_mac, client.path.peer_mac);
+	speak_by(&client.path);
+	assert_int_equal(s->stats->frames_rx, 2);
+	mr_rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +450,7 @@ int main(void)
 		cmocka_unit_test(proof_is_good_once),
 		cmocka_unit_test(strangers_make_the_bus_ask_little),
 		cmocka_unit_test(another_router_is_followed_at_once),
+		cmocka_unit_test(a_bound_session_takes_frames_of_its_own_mac_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
