@@ -200,7 +200,7 @@ static void set_link(struct mr_port *p, bool up)
 
 static int open_pool(struct mr_port *p, unsigned queues)
 {
-	uint32_t room = RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + ETHER_BYTES + p->mtu;
+	uint32_t room = RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + ETHER_BYTES + mr_port_mtu(p);
 	uint32_t least = RTE_PKTMBUF_HEADROOM + DATA_BYTES_MIN;
 	uint32_t count =
 		queues * (p->driver->held_buffers * p->config->queue_entries + WORKER_BUFFERS);
@@ -252,11 +252,12 @@ int mr_port_open(
 		mr_port_close(p);
 		return error;
 	}
+	p->mtu_max = mr_port_mtu(p);
 	set_link(p, p->driver->link_up(p));
-	mr_gauge(p->state->mtu, p->mtu);
+	mr_gauge(p->state->mtu, mr_port_mtu(p));
 	mr_log(MR_LOG_INFO, "port is open", MR_LOG_STR("port", p->name),
 		MR_LOG_STR("device", config->device), MR_LOG_U64("queues", p->queues_count),
-		MR_LOG_U64("mtu", p->mtu));
+		MR_LOG_U64("mtu", mr_port_mtu(p)));
 	return 0;
 }
 
@@ -328,6 +329,27 @@ static void report_link(struct mr_port *p, bool up)
 		MR_LOG_STR("device", p->config->device));
 }
 
+/* Keeps packets within the MTU of the kernel's interface when that changes. Buffers were made for
+ * the MTU at the start, so it is the largest. */
+static void follow_mtu(struct mr_port *p)
+{
+	struct mr_interface i;
+	uint32_t mtu;
+
+	if (p->ifindex == 0 || mr_interface_look(p->config->device, &i) != 0 ||
+		i.index != p->ifindex || i.mtu == p->interface_mtu)
+		return;
+	mtu = i.mtu < p->mtu_max ? i.mtu : p->mtu_max;
+	if (p->interface_mtu != 0 && mtu != mr_port_mtu(p)) {
+		atomic_store_explicit(&p->mtu, (uint16_t)mtu, memory_order_relaxed);
+		mr_gauge(p->state->mtu, mtu);
+		mr_log_limited(MR_LOG_WARN, "the MTU of the interface has changed",
+			MR_LOG_STR("port", p->name), MR_LOG_U64("interface_mtu", i.mtu),
+			MR_LOG_U64("mtu", mtu));
+	}
+	p->interface_mtu = i.mtu;
+}
+
 /* Reports, once, that the kernel's interface was removed. The port does not recover: a new
  * interface of the same name is another one. */
 static void report_removed(struct mr_port *p)
@@ -360,6 +382,7 @@ bool mr_port_look(struct mr_port *p, bool unused)
 	if (up != was_up)
 		report_link(p, up);
 	set_link(p, up);
+	follow_mtu(p);
 	report_removed(p);
 	if (p->driver->looked != NULL)
 		p->driver->looked(p);

@@ -66,7 +66,7 @@ struct mr_port {
 	/* read-only while workers run */
 	uint16_t index; /* in the configuration */
 	uint16_t udp_port;
-	uint16_t mtu; /* largest IP packet, bytes */
+	uint16_t mtu_max; /* buffers are made for it, bytes */
 	uint16_t headroom;
 	bool checks_ip; /* the device verifies checksums; each mbuf's flags tell the result */
 	bool checks_udp;
@@ -82,6 +82,8 @@ struct mr_port {
 	/* shared-out */
 	/* w: table writer, r: workers, which do not use a port while it is down. [port.link] */
 	_Atomic bool link_up;
+	/* Largest IP packet, bytes; follows the interface up to mtu_max. w: table writer, r: all */
+	_Atomic uint16_t mtu;
 	/* table writer's */
 	char name[MR_PORT_NAME_BYTES];
 	const struct mr_config_port *config;
@@ -95,6 +97,7 @@ struct mr_port {
 	struct mr_pci *pci; /* the card of a PCI port, or NULL */
 	struct mr_packet_pool buffers;
 	uint32_t rx_entries;    /* each queue's receive ring */
+	uint32_t interface_mtu; /* the kernel's, as last seen; 0: not yet */
 	unsigned ifindex;       /* the kernel's interface, or 0 */
 	int events_fd;          /* readable: call mr_port_serve; -1: none */
 	struct mr_memif *memif; /* the driver's, or NULL */
@@ -137,6 +140,11 @@ int mr_port_rule_remove(struct mr_port *p, const struct mr_config_rule *rule);
 const struct mr_config_rule *mr_port_rules(const struct mr_port *p, uint32_t *count);
 /* Sets those of the configuration. Logs an error. */
 int mr_port_rules_configure(struct mr_port *p);
+
+static inline uint16_t mr_port_mtu(const struct mr_port *p)
+{
+	return atomic_load_explicit(&p->mtu, memory_order_relaxed);
+}
 
 /* Returns the index of the port's address that equals `a`, or -1. */
 static inline int mr_port_find_address(const struct mr_port *p, const struct mr_address *a)

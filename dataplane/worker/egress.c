@@ -167,7 +167,7 @@ struct rte_mbuf *mr_worker_packet_new(
 	const struct mr_port *port = w->ports[r->port].port;
 	struct rte_mbuf *m;
 
-	if (bytes > mr_path_frame_bytes(&r->path, port->mtu))
+	if (bytes > mr_path_frame_bytes(&r->path, mr_port_mtu(port)))
 		return NULL;
 	m = rte_pktmbuf_alloc(port->pool);
 	if (mr_likely(m != NULL))

@@ -56,7 +56,7 @@ static bool is_too_wide(
 {
 	const struct mr_remote *r = s->remote;
 
-	return f->bytes > mr_path_frame_bytes(&r->path, w->ports[r->port].port->mtu);
+	return f->bytes > mr_path_frame_bytes(&r->path, mr_port_mtu(w->ports[r->port].port));
 }
 
 static void retransmit(struct mr_worker *w, struct mr_session *s, uint64_t now_ns)

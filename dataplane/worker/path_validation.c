@@ -67,7 +67,7 @@ static void adopt_path(struct mr_session *s, const struct mr_frame *f, uint32_t 
 
 bool mr_worker_validate_path(struct mr_worker *w, struct mr_session *s, const struct mr_frame *f)
 {
-	uint32_t most = mr_path_frame_bytes(&f->path, f->port->port->mtu);
+	uint32_t most = mr_path_frame_bytes(&f->path, mr_port_mtu(f->port->port));
 	struct mr_frame_window window = s->remote->window;
 	int64_t lost;
 

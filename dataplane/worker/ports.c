@@ -369,7 +369,7 @@ void mr_worker_ports_fini(struct mr_worker *w)
 
 int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 {
-	uint32_t largest = RTE_PKTMBUF_HEADROOM + 8 + RTE_ETHER_HDR_LEN + p->mtu;
+	uint32_t largest = RTE_PKTMBUF_HEADROOM + 8 + RTE_ETHER_HDR_LEN + mr_port_mtu(p);
 	struct mr_worker_port *wp = &w->ports[w->ports_count];
 	static const _Atomic bool never;
 	bool has_queue = w->index < p->queues_count;

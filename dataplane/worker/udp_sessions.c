@@ -50,6 +50,21 @@ static int64_t silent_cycles(const struct mr_worker *w, const struct mr_remote *
 	return since_rx < since_thaw ? since_rx : since_thaw;
 }
 
+/* Keeps the session's frames within the port's MTU, which may have been lowered. A path that cannot
+ * carry the smallest frames gets these. */
+static void follow_mtu(struct mr_worker *w, struct mr_session *s)
+{
+	struct mr_remote *r = s->remote;
+	uint32_t most = mr_path_frame_bytes(&r->path, mr_port_mtu(w->ports[r->port].port));
+
+	if (most == 0)
+		most = MR_FRAME_BYTES_MIN;
+	if (mr_likely(r->frame_bytes <= most))
+		return;
+	mr_worker_seal(w, s);
+	__atomic_store_n(&r->frame_bytes, most, __ATOMIC_RELAXED);
+}
+
 static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t now)
 {
 	struct mr_remote *r = s->remote;
@@ -61,6 +76,7 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 	mr_gauge(s->stats->last_rx_ns,
 		(int64_t)((double)r->last_rx * 1e9 / (double)w->tsc_hz) + w->scan.clock_delta);
 	mr_worker_gauge(w, s);
+	follow_mtu(w, s);
 	if (expel != 0 && may_leave(w, s, now)) {
 		send_close(w, s, expel);
 		end_session(w, s, MR_REMOTE_CLOSED);

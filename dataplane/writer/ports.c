@@ -162,7 +162,7 @@ static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 		.addresses_count = p->addresses_count,
 		.udp_port = p->udp_port,
 		.queues = p->queues_count,
-		.mtu = p->mtu,
+		.mtu = mr_port_mtu(p),
 		.xdp_program = mr_port_xdp_program(p),
 		.xdp = xdp,
 	};

@@ -152,7 +152,7 @@ static struct mr_session *find_path(
 static uint32_t frame_bytes_of(
 	const struct mr_port *p, const struct mrf_network_path *path, uint32_t offered)
 {
-	uint32_t most = mr_path_frame_bytes(path, p->mtu);
+	uint32_t most = mr_path_frame_bytes(path, mr_port_mtu(p));
 
 	return (offered < most ? offered : most) & ~7u;
 }

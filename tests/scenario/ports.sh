@@ -81,6 +81,13 @@ far ip addr replace fd99::2/64 dev "$net_peer" nodad
 knock 10.99.0.1
 expect_match log "$(cat "$bus_log")" 'link is down port=af_xdp0'
 
+say "the MTU of the interface is followed, up to that of the start"
+ip link set "$net_port" mtu 1400
+wait_for "the port has it" port_is af_xdp0 .mtu 1400
+expect_match log "$(cat "$bus_log")" 'MTU of the interface has changed port=af_xdp0'
+ip link set "$net_port" mtu 1700
+wait_for "the port has its own" port_is af_xdp0 .mtu 1500
+
 say "another bus reaches the memif, goes, and comes again"
 peer=memif,socket=$run/memif.sock,role=client,address=10.98.0.2/24
 dataplane=$(dataplane_pid)

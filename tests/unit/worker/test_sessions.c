@@ -319,6 +319,25 @@ static void frames_fit_the_port_that_was_moved_to(void **state)
 	mr_rig_close(&r);
 }
 
+/* The operator lowers the MTU of the interface while sessions are open. */
+static void frames_follow_the_mtu_of_the_port(void **state)
+{
+	struct mr_session *s = open_one(false);
+
+	(void)state;
+	assert_int_equal(largest_sent(s), 14 + 1500);
+	atomic_store(&r.port.mtu, 1280);
+	mr_rig_wait_ms(&r, HEARTBEAT_MS / 4);
+	mr_rig_round(&r, 0);
+	assert_int_equal(largest_sent(s), 14 + 28 + 1248);
+	/* Wider again: the session keeps what it has. */
+	atomic_store(&r.port.mtu, 1500);
+	mr_rig_wait_ms(&r, HEARTBEAT_MS / 4);
+	mr_rig_round(&r, 0);
+	assert_int_equal(largest_sent(s), 14 + 28 + 1248);
+	mr_rig_close(&r);
+}
+
 static void unproved_address_is_not_taken(void **state)
 {
 	struct mrf_network_path path = mr_rig_path(false, 5001), third = mr_rig_path(false, 5002);
@@ -446,6 +465,7 @@ int main(void)
 		cmocka_unit_test(proved_address_of_the_other_family_is_taken),
 		cmocka_unit_test(frames_fit_the_path_that_was_taken),
 		cmocka_unit_test(frames_fit_the_port_that_was_moved_to),
+		cmocka_unit_test(frames_follow_the_mtu_of_the_port),
 		cmocka_unit_test(unproved_address_is_not_taken),
 		cmocka_unit_test(proof_is_good_once),
 		cmocka_unit_test(strangers_make_the_bus_ask_little),
