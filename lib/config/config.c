@@ -143,16 +143,15 @@ static int apply_document(
 {
 	for (size_t i = 0; d != NULL && i < MR_CONFIG_KEYS_COUNT; i++) {
 		const struct mr_config_key *key = &mr_config_keys[i];
-		const struct mr_config_node *node;
-		struct mr_config_fault f;
+		struct mr_config_fault f = {0};
 		const char *const *items;
 		uint32_t count;
 
 		if (!mr_config_document_get(d, key->name, &items, &count) ||
 			mr_config_key_set(key, c, items, count, &f) == 0)
 			continue;
-		node = mr_config_outline_find(p->outline, key->name);
-		report(p, node != NULL ? node->line : 1, key->name, f.found, f.expected);
+		report(p, mr_config_outline_line(p->outline, key->name, f.entry), key->name,
+			f.found, f.expected);
 		return -EINVAL;
 	}
 	return 0;

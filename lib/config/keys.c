@@ -394,6 +394,7 @@ static int set_numbers(const struct mr_config_key *key, uint32_t *to, const char
 			(key->type == MR_CONFIG_TYPE_CPUS && among(to, i, value))) {
 			mr_config_printable(f->found, sizeof(f->found), items[i], strlen(items[i]));
 			expect_entry(key, f);
+			f->entry = i + 1;
 			return -EINVAL;
 		}
 		to[i] = value;
@@ -407,8 +408,10 @@ static int set_ports(const struct mr_config_key *key, struct mr_config_port *to,
 	int error = 0;
 
 	memset(to, 0, key->entries_max * sizeof(*to));
-	for (uint32_t i = 0; error == 0 && i < count; i++)
+	for (uint32_t i = 0; error == 0 && i < count; i++) {
 		error = mr_config_port_parse(items[i], i, &to[i], f);
+		f->entry = error != 0 ? i + 1 : 0;
+	}
 	return error;
 }
 
@@ -418,8 +421,10 @@ static int set_templates(const struct mr_config_key *key, struct mr_config_templ
 	int error = 0;
 
 	memset(to, 0, key->entries_max * sizeof(*to));
-	for (uint32_t i = 0; error == 0 && i < count; i++)
+	for (uint32_t i = 0; error == 0 && i < count; i++) {
 		error = mr_config_template_parse(items[i], &to[i], f);
+		f->entry = error != 0 ? i + 1 : 0;
+	}
 	return error;
 }
 
@@ -433,6 +438,7 @@ static int set_networks(const struct mr_config_key *key, struct mr_config_networ
 		mr_config_printable(f->found, sizeof(f->found), items[i], strlen(items[i]));
 		snprintf(f->expected, sizeof(f->expected),
 			"networks such as 10.0.0.0/8 or fd77::/64");
+		f->entry = i + 1;
 		return -EINVAL;
 	}
 	return 0;

@@ -50,6 +50,18 @@ static void note(struct walk *w, enum mr_config_shape shape, const char *text, s
 	mr_config_printable(n->text, sizeof(n->text), text, bytes);
 	n->line = w->key_line;
 	n->shape = shape;
+	n->entries = o->entries_count;
+}
+
+/* Notes the line of an entry. Lists hold only values, so the last node is its list. */
+static void note_entry(struct walk *w, uint32_t line)
+{
+	struct mr_config_outline *o = w->outline;
+
+	if (o->count == MR_CONFIG_NODES_MAX || o->entries_count == MR_CONFIG_ENTRIES_MAX)
+		return;
+	o->entry_lines[o->entries_count++] = line;
+	o->nodes[o->count - 1].entries_count++;
 }
 
 /* Notes a value, list or mapping where a value is expected: below a key, in a list, or at the
@@ -64,6 +76,8 @@ static void value_begins(
 	} else if (w->frames[w->depth - 1].mapping) {
 		note(w, shape, text, bytes);
 		w->frames[w->depth - 1].value_next = false;
+	} else {
+		note_entry(w, line);
 	}
 }
 
@@ -289,4 +303,14 @@ const struct mr_config_node *mr_config_outline_find(
 			return &o->nodes[i];
 	}
 	return NULL;
+}
+
+uint32_t mr_config_outline_line(const struct mr_config_outline *o, const char *path, uint32_t entry)
+{
+	const struct mr_config_node *n = mr_config_outline_find(o, path);
+
+	if (n == NULL)
+		return 1;
+	return entry > 0 && entry <= n->entries_count ? o->entry_lines[n->entries + entry - 1]
+						      : n->line;
 }

@@ -41,6 +41,7 @@ struct world {
 	unsigned tags_next;
 	bool gone[CLIENTS];
 	bool full[CLIENTS];
+	uint32_t cursor; /* of a PurgeOlder that is to go on; with a wrong bit at times */
 };
 
 static const struct {
@@ -162,6 +163,7 @@ static void open_world(struct world *w)
 		MRF_QUEUE_OPTION_RETRY_JITTER | MRF_QUEUE_OPTION_MAX_DELIVER |                     \
 		MRF_QUEUE_OPTION_WHEN_EXPIRED)
 #define KEYED (MRF_QUEUE_OPTION_POLICY | MRF_QUEUE_OPTION_KEY_FROM)
+#define ABOUT (MRF_QUEUE_OPTION_OWNER | MRF_QUEUE_OPTION_DESCRIPTION)
 
 /* Options of a client that opens or consumes; few of these are good. */
 static uint32_t any_options(struct mrf_builder *b, unsigned number)
@@ -224,6 +226,25 @@ static uint32_t options_of(struct mrf_builder *b, unsigned verb, unsigned which,
 	return mrf_queue_options_write(b, &o);
 }
 
+/* Returns a text for people: absent, empty, good, with a control character, or too long. */
+static struct mrf_string about(unsigned number)
+{
+	static char text[256];
+
+	memset(text, 'x', sizeof(text));
+	if (number % 5 == 3)
+		text[1] = '\n';
+	return mrf_str_n(text, number % 5 == 4 ? number : number % 5 * 8);
+}
+
+/* Returns an age that some messages have. PurgeOlder without one takes all. */
+static uint64_t age(unsigned verb, unsigned number)
+{
+	if (verb == MRF_QUEUE_VERB_PURGE_OLDER)
+		return number == 255 ? UINT64_MAX : number / 4 * 4u;
+	return number % 16 == 12 ? number : 0;
+}
+
 /* `which`: an index of names. */
 static int command(struct world *w, unsigned verb, unsigned which, unsigned client, unsigned number)
 {
@@ -257,6 +278,10 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 			.match_text = mrf_str(number & 32 ? "x" : ""),
 			.match_level = number & 64 ? number % 12 : 0,
 			.match_first = number & 128 ? number % 4 : 0,
+			.match_older_ms = age(verb, number),
+			.cursor = verb == MRF_QUEUE_VERB_PURGE_OLDER ? w->cursor : 0,
+			.owner = about(number),
+			.description = about(number / 2),
 			.knows_memory = number & 1,
 			.knows_share = number & 2,
 			.served = number % 16 == 9,
@@ -269,6 +294,7 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 				 : number % 8 == 6 ? FAILED
 				 : number % 8 == 5 ? (uint32_t)MRF_QUEUE_OPTION_DEAD_LETTER
 				 : number % 8 == 4 ? (uint32_t)MRF_QUEUE_OPTION_SINGLE_ACTIVE
+				 : number % 8 == 3 ? ABOUT
 				 : which == 3      ? EDITED
 						   : MRF_QUEUE_OPTION_WHEN_FULL |
 							MRF_QUEUE_OPTION_MESSAGES_MAX |
@@ -290,6 +316,8 @@ static int command(struct world *w, unsigned verb, unsigned which, unsigned clie
 	expect(mrf_builder_finish(&b, ref, &out, &bytes) == 0 && bytes <= MR_BODY_BYTES_MAX);
 	expect(mrf_queue_message_parse(out, (uint32_t)bytes, &t) == 0);
 	t = mrf_queue_message_body_as_queue_answer(t);
+	if (verb == MRF_QUEUE_VERB_PURGE_OLDER)
+		w->cursor = mrf_queue_answer_looked(t) ^ (number & 1);
 	if (mrf_queue_answer_queue(t) != 0)
 		w->numbers[which] = mrf_queue_answer_queue(t);
 	return mrf_queue_answer_code(t);
@@ -470,7 +498,7 @@ static void step(struct world *w, struct input *in)
 	else if (operation < 160)
 		settle(w, in, a);
 	else if (operation < 200)
-		(void)command(w, a[2] % (MRF_QUEUE_VERB_DETAILS + 2), a[0] % 4, a[1], a[3]);
+		(void)command(w, a[2] % (MRF_QUEUE_VERB_PURGE_OLDER + 2), a[0] % 4, a[1], a[3]);
 	else if (operation < 210)
 		w->full[a[0] % CLIENTS] = !w->full[a[0] % CLIENTS];
 	else if (operation < 220)

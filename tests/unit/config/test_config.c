@@ -212,6 +212,22 @@ static void shapes_that_do_not_fit_are_refused(void **state)
 		"a: [1\n", "2: found a fault (did not find expected ',' or ']'); expected YAML");
 }
 
+static void a_fault_in_a_list_names_the_line_of_its_entry(void **state)
+{
+	(void)state;
+	expect_error(
+		"queues:\n  templates:\n    - 'a.*,max_deliver=3'\n\n    - 'b,max_deliver=x'\n",
+		"5: queues.templates: found max_deliver=x; expected 1 to 65535");
+	expect_error("workers:\n  cpus:\n  - 1\n  - x\n  - 2\n",
+		"4: workers.cpus: found x; expected different numbers of CPUs from 0 to 1023");
+	expect_error("workers: {cpus: [1,\n  x]}\n",
+		"2: workers.cpus: found x; expected different numbers of CPUs from 0 to 1023");
+	/* A fault that no entry has alone. */
+	expect_error("workers:\n  count: 1\n  cpus:\n    - 1\n    - 2\n",
+		"3: workers.cpus: found 2 CPUs; expected none, or one for each of workers.count, "
+		"which is 1");
+}
+
 static void set_goes_over_the_file(void **state)
 {
 	(void)state;
@@ -390,6 +406,7 @@ int main(void)
 		cmocka_unit_test(unknown_keys_are_refused_with_their_line),
 		cmocka_unit_test(bad_values_are_refused_with_what_was_expected),
 		cmocka_unit_test(shapes_that_do_not_fit_are_refused),
+		cmocka_unit_test(a_fault_in_a_list_names_the_line_of_its_entry),
 		cmocka_unit_test(set_goes_over_the_file),
 		cmocka_unit_test(bad_sets_are_refused),
 		cmocka_unit_test(networks_are_addresses_with_prefixes),

@@ -598,6 +598,84 @@ static void requests_to_a_dead_data_plane_are_forgotten(void **state)
 	expect_queue(6, 7);
 }
 
+/* Answers the open of a queue that is to be bound to two subjects. */
+static void answer_with_binds(unsigned worker, uint32_t id, uint32_t queue)
+{
+	const struct mrf_string binds[] = {mrf_str("a.*"), mrf_str("b.>")};
+	struct mrf_queue_answer v = {.queue = queue,
+		.name = mrf_str("jobs"),
+		.binds = binds,
+		.binds_count = MR_ARRAY_COUNT(binds)};
+	struct mrf_builder b;
+	uint64_t memory[128];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	fake_hand_answer(&fake, worker, id, &b, mrf_queue_answer_write(&b, &v));
+}
+
+/* Opens the queue, and returns the number of the LinkBind that its answer leads to. No client has
+ * an answer until then: that of another one, whose queue has no template, comes first. */
+static uint64_t open_and_take_bind(void)
+{
+	unsigned worker = home(MRF_QUEUE_KIND_QUEUE, "jobs");
+	uint32_t id, other;
+	struct mrf_table t, bind;
+	uint64_t number;
+
+	hand_open(SESSION, 5, MRF_QUEUE_KIND_QUEUE, "jobs", NULL);
+	(void)fake_take_command(&fake, worker, &id);
+	answer_with_binds(worker, id, 9);
+	t = fake_next(&fake);
+	number = mrf_link_message_id(t);
+	bind = mrf_link_message_body_as_link_bind(t);
+	assert_false(mrf_table_is_empty(bind));
+	assert_int_equal(mrf_link_bind_queue(bind), 9);
+	assert_string_equal(mrf_link_bind_name(bind).data, "jobs");
+	assert_int_equal(mrf_link_bind_patterns_count(bind), 2);
+	assert_string_equal(mrf_link_bind_patterns_at(bind, 0).data, "a.*");
+	assert_string_equal(mrf_link_bind_patterns_at(bind, 1).data, "b.>");
+	hand_open(SESSION, 6, MRF_QUEUE_KIND_QUEUE, name_at(0), NULL);
+	(void)fake_take_command(&fake, 0, &other);
+	answer(0, other, 0, "", 11);
+	expect_queue(6, 11);
+	return number;
+}
+
+static void a_queue_is_bound_before_its_open_is_answered(void **state)
+{
+	uint64_t id = open_and_take_bind();
+	struct mrf_link_bound bound = {.bindings = 2, .changed = 2};
+	struct mrf_builder b;
+	uint64_t memory[64];
+
+	(void)state;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	fake_answer(
+		&fake, id, &b, MRF_LINK_BODY_LINK_BOUND, mrf_link_bound_write(&b, &bound), NULL, 0);
+	expect_queue(5, 9);
+}
+
+static void an_open_fails_if_its_queue_cannot_be_bound(void **state)
+{
+	uint64_t id = open_and_take_bind();
+
+	(void)state;
+	fake_answer_result(&fake, id, -ENOSPC, "no room for patterns");
+	expect_result(5, -ENOSPC, "bind of its template (queues.templates): no room for patterns");
+}
+
+static void a_bind_at_a_dead_data_plane_is_forgotten(void **state)
+{
+	(void)state;
+	(void)open_and_take_bind();
+	fake_dataplane_close(&fake);
+	fake_dataplane_open(&fake, WORKERS);
+	fake_greet(&fake);
+	/* The client's session is gone with the link. A later one binds anew. */
+	fake_answer_result(&fake, open_and_take_bind(), -ENOSPC, "full");
+	expect_result(5, -ENOSPC, "full");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -621,6 +699,9 @@ int main(void)
 		TEST(all_places_taken_and_freed_again),
 		TEST(a_control_that_was_killed_is_asked_again),
 		TEST(requests_to_a_dead_data_plane_are_forgotten),
+		TEST(a_queue_is_bound_before_its_open_is_answered),
+		TEST(an_open_fails_if_its_queue_cannot_be_bound),
+		TEST(a_bind_at_a_dead_data_plane_is_forgotten),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
