@@ -155,6 +155,8 @@ int bus_edit(enum mrf_queue_kind kind, const char *name, uint32_t edits,
 	const struct mrf_queue_options *values, struct mrf_table *row);
 /* Ends the schedules with that ticket, whoever made them. Returns a code. */
 int bus_unschedule(const char *name, uint64_t ticket);
+/* Purges a queue; returns how many messages. */
+uint64_t bus_purge(const char *name);
 /* Names the place of a queue's dead letters; makes a queue. Return a code. */
 int bus_name_letters(const char *name, const char *to);
 int bus_make(const char *name, const struct mrf_queue_options *options);

@@ -40,6 +40,9 @@ static bool send_message(void *arg, uint64_t session, const struct mr_message_pl
 	bus_put(s, plan, target);
 	model_sent(session, plan, target);
 	stage_sent(session, plan);
+	if ((plan->header >> 16 & 0xff) == MRF_MESSAGE_KIND_DELIVER && plan->extra != NULL &&
+		schedule_has(plan->extra->delivery.queue))
+		schedule_sent(plan);
 	return true;
 }
 
@@ -292,6 +295,17 @@ int bus_command(enum mrf_queue_verb verb, enum mrf_queue_kind kind, const char *
 		.verb = verb, .kind = kind, .name = mrf_str(name), .count = count};
 
 	return row_of(ask(v, NULL), row);
+}
+
+uint64_t bus_purge(const char *name)
+{
+	const struct mrf_queue_command v = {
+		.verb = MRF_QUEUE_VERB_PURGE, .kind = MRF_QUEUE_KIND_QUEUE, .name = mrf_str(name)};
+	struct mrf_table t = ask(v, NULL);
+
+	if (mrf_queue_answer_code(t) != 0)
+		world_fail("%s cannot be purged", name);
+	return mrf_queue_answer_count(t);
 }
 
 int bus_unschedule(const char *name, uint64_t ticket)

@@ -87,6 +87,7 @@
 	X(SCHEDULE_MADE_UP, "schedule makes up for several times by one copy")                     \
 	X(SCHEDULE_ANEW, "schedule begins anew: the clock stepped back by hours")                  \
 	X(SCHEDULE_SKIPPED, "copy left out: the queue is full")                                    \
+	X(SCHEDULE_PURGED, "purge of a queue with schedules")                                      \
 	X(SCHEDULE_HANDED, "copy handed out")                                                      \
 	X(CLOCK_FORWARD, "fault: clock steps forward")                                             \
 	X(CLOCK_BACK, "fault: clock steps back")                                                   \

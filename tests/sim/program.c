@@ -373,6 +373,8 @@ static void operate(struct process *p, void *arg)
 			bus_bind_some();
 		if (schedule_is_on() && world_chance(30))
 			step_clock();
+		if (schedule_is_on() && world_chance(15))
+			schedule_purge();
 		for (uint32_t n = world_draw(run.edits); n > 0; n--)
 			edit_some();
 	}

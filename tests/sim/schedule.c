@@ -7,6 +7,7 @@
 
 #include "dataplane/queue/engine.h"
 #include "dataplane/queue/schedule.h"
+#include "dataplane/queue/ttl.h"
 #include "tests/sim/bus_far.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/schedule_model.h"
@@ -43,6 +44,9 @@ static struct {
 	uint64_t fired;
 	uint64_t acked;
 	uint64_t handed;
+	uint64_t purged;
+	uint64_t expired;
+	uint64_t made_ms[SCHEDULE_MAX]; /* when the last copy of a wish was made, worker's clock */
 } all;
 
 static const char *const names[2] = {"ticks", "ticks-far"};
@@ -321,6 +325,8 @@ static void check_fired(struct live *l, const struct mr_queue *q, const struct m
 		cover(l->stepped ? COVER_SCHEDULE_STEPPED : COVER_SCHEDULE_CRON_FIRED);
 	cover(s->skipped > l->skipped ? COVER_SCHEDULE_SKIPPED : COVER_SCHEDULE_FIRED);
 	all.fired += s->fired - l->fired;
+	if (s->fired > l->fired)
+		all.made_ms[l->wish] = clock_ms(far);
 	l->fired = s->fired;
 	l->skipped = s->skipped;
 	set_next(l);
@@ -435,6 +441,56 @@ void schedule_stepped(void)
 	}
 }
 
+/* The copies. */
+
+/* The last one that was made is the youngest. */
+void schedule_sent(const struct mr_message_plan *plan)
+{
+	uint32_t header_bytes = plan->sections >> 16;
+	uint32_t number = schedule_number(
+		(const uint8_t *)plan->body + header_bytes, plan->body_bytes - header_bytes);
+	const struct schedule_wish *w = &all.wishes[number];
+	uint64_t age_ms = clock_ms(w->far) - all.made_ms[number];
+
+	if (plan->extra->delivery.queue != all.numbers[w->far])
+		world_fail("%s sends a copy of another queue", names[w->far]);
+	if (w->ttl_ms != 0 && all.made_ms[number] != 0 && age_ms >= w->ttl_ms)
+		world_fail("%s sends a copy of ticket %" PRIu64 ", which is %" PRIu64
+			   " ms old at least, after its %u ms",
+			names[w->far], w->ticket, age_ms, w->ttl_ms);
+}
+
+/* The schedules stay: schedule_ticked looks for them. */
+void schedule_purge(void)
+{
+	bool far = world_chance(50);
+	struct mr_queue *q = queue_of(far);
+	uint64_t ready, expected;
+	uint64_t count;
+
+	if (q == NULL || (far && !bus_far_runs()))
+		return;
+	ready = q->ready_count;
+	expected = mr_queue_depth(q) - q->outstanding_count;
+	count = bus_purge(names[far]);
+	if (count < ready || count > expected)
+		world_fail("%s: a purge took %" PRIu64 " copies of %" PRIu64 " to %" PRIu64,
+			names[far], count, ready, expected);
+	if (mr_queue_depth(q) != q->outstanding_count + mr_ttl_waiting(q))
+		world_fail("%s: a purge has left copies", names[far]);
+	all.purged += count;
+	cover(COVER_SCHEDULE_PURGED);
+}
+
+static uint64_t expired(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned far = 0; far < 2; far++)
+		sum += queue_of(far != 0) != NULL ? queue_of(far != 0)->expired : 0;
+	return sum;
+}
+
 /* The end. */
 
 static void end_one(const struct live *l)
@@ -471,13 +527,15 @@ bool schedule_is_empty(void)
 		if (q != NULL && mr_queue_depth(q) > 0)
 			return false;
 	}
+	all.expired = all.on ? expired() : 0;
 	return true;
 }
 
 void schedule_finish(void)
 {
-	if (all.fired != all.acked || all.handed < all.acked)
+	if (all.fired != all.acked + all.purged + all.expired || all.handed < all.acked)
 		world_fail("schedules have made %" PRIu64 " copies, %" PRIu64
-			   " were settled, and %" PRIu64 " handed out",
-			all.fired, all.acked, all.handed);
+			   " were settled, %" PRIu64 " purged, %" PRIu64
+			   " ended by time, and %" PRIu64 " handed out",
+			all.fired, all.acked, all.purged, all.expired, all.handed);
 }

@@ -48,6 +48,10 @@ void schedule_push(uint64_t session, const struct mr_message_view *m);
 void schedule_ticked(bool far);
 /* A request to cancel the ticket was answered. */
 void schedule_withdrawn(struct mrf_string name, uint64_t session, uint64_t ticket, int code);
+/* A worker sends a copy to a consumer. */
+void schedule_sent(const struct mr_message_plan *plan);
+/* Purges a queue: its copies, not its schedules. */
+void schedule_purge(void);
 /* Copies were settled. */
 void schedule_settled(uint64_t acked);
 

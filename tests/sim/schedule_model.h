@@ -22,6 +22,7 @@ struct schedule_wish {
 	uint64_t ticket;
 	uint32_t every_ms; /* 0: by cron */
 	unsigned cron;     /* number of the expression */
+	uint32_t ttl_ms;   /* of each copy; 0: none */
 };
 
 const char *schedule_name(bool far);

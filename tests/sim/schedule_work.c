@@ -42,7 +42,8 @@ static struct schedule_wish draw_wish(void)
 	return (struct schedule_wish){.far = world_chance(50),
 		.ticket = 1 + world_draw(SCHEDULE_TICKETS),
 		.every_ms = world_chance(50) ? 100 + world_draw(world_chance(50) ? 200 : 2500) : 0,
-		.cron = world_draw(schedule_crons())};
+		.cron = world_draw(schedule_crons()),
+		.ttl_ms = world_chance(40) ? 50 + world_draw(2000) : 0};
 }
 
 static void make_some(struct mr_client *c, struct mr_queue *queues[2])
@@ -53,6 +54,7 @@ static void make_some(struct mr_client *c, struct mr_queue *queues[2])
 	const struct mr_push p = {.payload = &body,
 		.bytes = sizeof(body),
 		.ticket = w.ticket,
+		.ttl_ms = w.ttl_ms,
 		.every_ms = w.every_ms,
 		.cron = w.every_ms == 0 ? schedule_cron_text(w.cron) : NULL};
 	int error;
