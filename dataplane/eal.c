@@ -15,9 +15,12 @@
 #include "lib/base/compiler.h"
 #include "lib/base/hint.h"
 #include "lib/base/log.h"
+#include "dataplane/machine.h"
 
-/* Room for the list of every second of CPU_SETSIZE CPUs, and 32 pinned workers. */
-#define LCORES_BYTES 4096
+/* Room for the list of every second of CPU_SETSIZE CPUs. */
+#define SET_BYTES 3584
+/* Room for two such lists, or one and 32 pinned workers. */
+#define LCORES_BYTES 8192
 
 #define ARGUMENTS_FIXED 12
 #define ARGUMENTS_MAX   (ARGUMENTS_FIXED + 2 * MR_CONFIG_PORTS_MAX + 2)
@@ -62,22 +65,89 @@ static int check_cpus(const struct mr_config *config, const cpu_set_t *allowed)
 	return 0;
 }
 
-/* Writes EAL's --lcores argument. Lcore numbers name roles (eal.h); workers are pinned to the
- * configured CPUs, or run on any allowed one. */
-static int format_lcores(
-	const struct mr_config *config, const cpu_set_t *allowed, char *out, size_t bytes)
+/* Writes EAL's --lcores argument. Lcore numbers name roles (eal.h): the table writer runs on any
+ * allowed CPU, workers where they were placed. */
+static int format_lcores(const struct mr_config *config, const struct mr_placement *p,
+	const cpu_set_t *allowed, char *out, size_t bytes)
 {
-	char anywhere[LCORES_BYTES - 512];
-	bool pinned = config->workers.cpus_count > 0;
+	char set[SET_BYTES];
+	cpu_set_t on;
 	size_t used;
 
-	format_cpus(allowed, anywhere, sizeof(anywhere));
-	used = (size_t)snprintf(
-		out, bytes, "(0-%u)@%s", pinned ? 0 : config->workers.count, anywhere);
-	for (uint32_t i = 0; pinned && i < config->workers.count && used < bytes; i++)
+	format_cpus(allowed, set, sizeof(set));
+	used = (size_t)snprintf(out, bytes, "0@%s", set);
+	CPU_ZERO(&on);
+	for (unsigned i = 0; i < MR_MACHINE_CPUS_MAX; i++)
+		if (p->on[i])
+			CPU_SET(i, &on);
+	format_cpus(&on, set, sizeof(set));
+	if (!p->pinned)
 		used += (size_t)snprintf(
-			out + used, bytes - used, ",%u@%d", 1 + i, config->workers.cpus[i]);
+			out + used, bytes - used, ",(1-%u)@%s", config->workers.count, set);
+	for (uint32_t i = 0; p->pinned && i < config->workers.count && used < bytes; i++)
+		used += (size_t)snprintf(out + used, bytes - used, ",%u@%d", 1 + i, p->cpus[i]);
 	return used < bytes ? 0 : -E2BIG;
+}
+
+/* Collects the network cards of the ports; returns their number. */
+static unsigned list_nics(const struct mr_config *config, const char *nics[MR_CONFIG_PORTS_MAX])
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < config->ports.open_count; i++) {
+		const struct mr_config_port *p = &config->ports.open[i];
+
+		if (p->driver != MR_CONFIG_DRIVER_MEMIF && p->driver != MR_CONFIG_DRIVER_TAP)
+			nics[count++] = p->device;
+	}
+	return count;
+}
+
+/* Forbids isolated CPUs that a cpuset keeps from this process. */
+static void check_isolated(struct mr_machine *m, const cpu_set_t *allowed)
+{
+	for (unsigned i = 0; i < MR_MACHINE_CPUS_MAX; i++) {
+		cpu_set_t one;
+
+		if (!m->cpus[i].allowed || !m->cpus[i].isolated)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(i, &one);
+		if (sched_setaffinity(0, sizeof(one), &one) < 0)
+			m->cpus[i].allowed = false;
+		(void)sched_setaffinity(0, sizeof(*allowed), allowed);
+	}
+}
+
+static void warn_of_placement(const struct mr_placement *p, const char *map)
+{
+	if (p->shares_core)
+		mr_log(MR_LOG_WARN, "workers share a core, which makes each of them slower",
+			MR_LOG_STR("lcores", map),
+			MR_LOG_STR("hint", "lower workers.count, or choose CPUs of different cores "
+					   "with workers.cpus"));
+	if (p->on_interrupts)
+		mr_log(MR_LOG_WARN,
+			"all allowed CPUs serve interrupts of a port's network card, which delay "
+			"the workers",
+			MR_LOG_STR("hint", "write CPUs for other work into "
+					   "/proc/irq/N/smp_affinity_list"));
+}
+
+static void place_workers(
+	const struct mr_config *config, const cpu_set_t *allowed, struct mr_placement *out)
+{
+	static struct mr_machine machine;
+	const char *nics[MR_CONFIG_PORTS_MAX];
+	const struct mr_placement_wish wish = {
+		.workers = config->workers.count,
+		.cpus = config->workers.cpus_count > 0 ? config->workers.cpus : NULL,
+		.pin = config->workers.pin,
+	};
+
+	mr_machine_read("", allowed, nics, list_nics(config, nics), &machine);
+	check_isolated(&machine, allowed);
+	mr_placement_choose(&machine, &wish, out);
 }
 
 /* Removes the empty directory that EAL makes even with --no-shconf. */
@@ -140,6 +210,7 @@ static int add_cards(const struct mr_config *config, char **argv)
 
 int mr_eal_open(const struct mr_config *config)
 {
+	static struct mr_placement placement;
 	char map[LCORES_BYTES] = "";
 	char prefix[32];
 	char *argv[ARGUMENTS_MAX] = {"millrace-dataplane", "--no-huge", "-m", "64",
@@ -151,8 +222,11 @@ int mr_eal_open(const struct mr_config *config)
 
 	if (error == 0 && check_cpus(config, &allowed) != 0)
 		return -EINVAL;
-	if (error == 0)
-		error = format_lcores(config, &allowed, map, sizeof(map));
+	if (error == 0) {
+		place_workers(config, &allowed, &placement);
+		error = format_lcores(config, &placement, &allowed, map, sizeof(map));
+		warn_of_placement(&placement, map);
+	}
 	snprintf(prefix, sizeof(prefix), "millrace-%d", (int)getpid());
 	redirect_log();
 	if (error == 0 && rte_eal_init(argc, argv) < 0)

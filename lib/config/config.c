@@ -32,6 +32,7 @@ void mr_config_default(struct mr_config *c)
 	memset(c, 0, sizeof(*c));
 	snprintf(c->run_dir, sizeof(c->run_dir), "/run/millrace");
 	c->workers.count = 1;
+	c->workers.pin = MR_CONFIG_PIN_AUTO;
 	c->workers.poll = MR_CONFIG_POLL_ADAPTIVE;
 	c->workers.spin_us = 20;
 	c->channels.clients_max = 256;

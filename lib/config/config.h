@@ -95,6 +95,12 @@ enum mr_config_poll {
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };
 
+enum mr_config_pin {
+	MR_CONFIG_PIN_AUTO,   /* pin to isolated CPUs if there are enough */
+	MR_CONFIG_PIN_ALWAYS, /* pin to CPUs that the data plane chooses */
+	MR_CONFIG_PIN_NEVER,  /* the scheduler chooses, among CPUs that suit */
+};
+
 struct mr_config {
 	char file[PATH_MAX]; /* the file that was read; empty: defaults only */
 	/* directory of the sockets; short enough for sun_path with a name behind it */
@@ -102,7 +108,8 @@ struct mr_config {
 	struct {
 		uint32_t count;                  /* 1 .. 32, default 1 */
 		int cpus[MR_CONFIG_WORKERS_MAX]; /* one for each worker */
-		uint32_t cpus_count;             /* 0: not pinned; else == count */
+		uint32_t cpus_count;             /* 0: see pin; else == count */
+		enum mr_config_pin pin;          /* default auto */
 		enum mr_config_poll poll;        /* default adaptive */
 		uint32_t spin_us;                /* 0 .. 1,000,000, default 20 */
 	} workers;

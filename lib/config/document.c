@@ -21,7 +21,7 @@ struct list {
 struct mr_config_document {
 	char *run_dir;
 	struct {
-		char *count, *poll, *spin_us;
+		char *count, *pin, *poll, *spin_us;
 		struct list cpus;
 	} workers;
 	struct {
@@ -121,7 +121,8 @@ static const cyaml_schema_value_t item = {
 
 /* clang-format off */
 static const cyaml_schema_field_t workers_fields[] = {
-	VALUE(workers, count), LIST(workers, cpus), VALUE(workers, poll), VALUE(workers, spin_us),
+	VALUE(workers, count), LIST(workers, cpus), VALUE(workers, pin), VALUE(workers, poll),
+	VALUE(workers, spin_us),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t channels_fields[] = {

@@ -17,6 +17,7 @@
 #define CPUS_MAX 1024
 
 static const char *const polls[] = {"auto", "adaptive", "busy", NULL};
+static const char *const pins[] = {"auto", "always", "never", NULL};
 static const char *const block_overs[] = {"gap", "expel", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -63,6 +64,7 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("workers.count", workers.count, 1, MR_CONFIG_WORKERS_MAX),
 	LIST("workers.cpus", MR_CONFIG_TYPE_CPUS, workers.cpus, workers.cpus_count,
 		CPUS_MAX - 1, MR_CONFIG_WORKERS_MAX),
+	CHOICE("workers.pin", workers.pin, pins),
 	CHOICE("workers.poll", workers.poll, polls),
 	NUMBER("workers.spin_us", workers.spin_us, 0, 1000000),
 	NUMBER("channels.clients_max", channels.clients_max, 1, 65536),

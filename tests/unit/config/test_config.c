@@ -159,6 +159,8 @@ static void bad_values_are_refused_with_what_was_expected(void **state)
 		"2: workers.count: found nothing; expected a number from 1 to 32");
 	expect_error("workers:\n\n  poll: lazy\n",
 		"3: workers.poll: found lazy; expected auto, adaptive, busy");
+	expect_error(
+		"workers:\n  pin: 3\n", "2: workers.pin: found 3; expected auto, always, never");
 	expect_error("channels:\n  up_ring_bytes: 3 MiB\n",
 		"2: channels.up_ring_bytes: found 3 MiB; "
 		"expected a power of two from 256 KiB to 1 GiB, such as 1 MiB");
