@@ -34,6 +34,8 @@ struct settings {
 	bool report;
 	bool time;
 	bool sender;
+	bool multicast;
+	const char *interface;
 };
 
 struct sub {
@@ -104,6 +106,8 @@ static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli
 		.high_water = (unsigned)s->set->high_water,
 		.time = s->set->time,
 		.sender = s->set->sender,
+		.multicast = s->set->multicast || s->set->interface != NULL,
+		.interface = s->set->interface,
 	};
 
 	for (unsigned i = 0; i < patterns->count; i++) {
@@ -113,6 +117,11 @@ static int subscribe_all(struct sub *s, struct mr_client *c, const struct mr_cli
 		if (rc)
 			return mr_cli_fail_call(s->cli, c, rc, patterns->at[i]);
 		mr_cli_wildcard_note(s->cli, patterns->at[i], s->set->prefix);
+		if (options.multicast)
+			mr_cli_note(s->cli, "%s: %s", patterns->at[i],
+				mr_subscription_is_multicast(subscription)
+					? "receives by multicast"
+					: "receives copies of its own: no multicast here");
 	}
 	fputs("subscribed\n", stderr);
 	return MR_EXIT_OK;
@@ -206,6 +215,18 @@ static int begin_report(struct sub *s)
 		       : mr_cli_fail(s->cli, MR_EXIT_FAILED, "report", "out of memory", NULL);
 }
 
+/* Reports what came by multicast. */
+static void note_multicast(const struct sub *s, struct mr_client *c)
+{
+	struct mr_client_stats stats;
+
+	mr_client_stats(c, &stats);
+	mr_cli_note(s->cli,
+		"multicast: %" PRIu64 " frames, %" PRIu64 " lost, %" PRIu64
+		" frames of others refused",
+		stats.multicast_frames, stats.multicast_lost, stats.multicast_refused);
+}
+
 static int run_sub(const struct mr_cli *cli, const void *settings, const struct mr_cli_words *w)
 {
 	struct sub s = {.cli = cli, .set = settings, .patterns = w};
@@ -225,6 +246,8 @@ static int run_sub(const struct mr_cli *cli, const void *settings, const struct 
 		code = receive(&s, c);
 	if (s.report.tally != NULL)
 		mr_cli_sub_report_end(&s.report, mr_cli_now_ns());
+	if (s.set->multicast || s.set->interface != NULL)
+		note_multicast(&s, c);
 	mr_close(c);
 	return code;
 }
@@ -257,6 +280,15 @@ static const struct mr_cli_option options_[] = {
 	FLAG("time", time, "show when the bus took each message"),
 	FLAG("sender", sender,
 		"show who sent each message; the bus must allow it (sessions.show_sender)"),
+	FLAG("multicast", multicast,
+		"receive from a multicast group where the bus has one (multicast.ranges) and its "
+		"frames come here; otherwise copies"),
+	{.name = "interface",
+		.type = MR_CLI_TEXT,
+		.value = "NAME",
+		.offset = offsetof(struct settings, interface),
+		.help = "with --multicast: join on this interface (default: that of the route to "
+			"the bus)"},
 	MR_CLI_INTERVAL_OPTION(
 		"time between prints of --rate (default 1s) and --report (default: only at "
 		"the end)"),

@@ -31,6 +31,7 @@ static const struct mr_cli_column subscription_columns[] = {
 	{"ALIKE", "alike", .right = true, .rank = 3, .unit = MR_CLI_UNIT_COUNT},
 	{"WHEN-FULL", "when_full", .rank = 4},
 	{NULL, "high_water", .right = true},
+	{"MULTICAST", "multicast", .rank = 2, .least = 9},
 };
 
 static const struct mr_cli_column pattern_columns[] = {
@@ -131,6 +132,8 @@ static void subscription_row(
 	mr_cli_table_count(t, mrf_subscription_row_subscription(row));
 	mr_cli_table_count(t, alike);
 	full_cells(t, row);
+	text_cell(t, mrf_subscription_row_multicast(row).data,
+		mrf_subscription_row_multicast(row).bytes);
 }
 
 static void fill_subscriptions(struct mr_cli_table *t, const struct subscriptions *s)

@@ -31,6 +31,7 @@
 #include "client/service/serve.h"
 #include "client/session.h"
 #include "client/subscribe/ending.h"
+#include "client/subscribe/multicast.h"
 #include "client/subscribe/reassembly.h"
 #include "client/subscribe/subscribe.h"
 #include "client/transport/shm/shm.h"
@@ -81,6 +82,7 @@ static const struct mr_part *const parts[] = {
 	&mr_queue_part,           /* sweep */
 	&mr_publisher_part,       /* sweep */
 	&mr_subscription_part,    /* due_ns, step, lost */
+	&mr_multicast_part,       /* due_ns, step, lost */
 	&mr_reassembly_part,      /* lost */
 	&mr_ending_part,          /* due_ns, step outside callbacks, lost */
 	&mr_heartbeat_part,       /* due_ns, step */

@@ -22,6 +22,7 @@
 #include "client/publish/publisher.h"
 #include "client/queue/consumer.h"
 #include "client/queue/queue.h"
+#include "client/subscribe/multicast.h"
 #include "client/subscribe/subscribe.h"
 #include "client/ways.h"
 
@@ -88,8 +89,11 @@ static void restored(struct mr_client *c, const struct mr_control_answer *a)
 static void subscription_restored(
 	struct mr_client *c, const struct mr_control_answer *a, void *arg, uint32_t object)
 {
+	struct mr_subscription *s = mr_subscription_find(c, object);
+
 	(void)arg;
-	(void)object;
+	if (s != NULL && s->wants_multicast && a->code == 0)
+		mr_multicast_answered(c, s, a);
 	restored(c, a);
 }
 

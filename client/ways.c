@@ -144,6 +144,9 @@ void mr_ways_stats(const struct mr_client *c, struct mr_client_stats *out)
 		out->frames_duplicate += u->frames_duplicate;
 		out->frames_strange += u->frames_strange;
 		out->unsent += u->unsent;
+		out->multicast_frames += u->group_frames;
+		out->multicast_lost += u->group_lost;
+		out->multicast_refused += u->group_refused;
 		out->reliable_sent += u->reliable.frames_sent;
 		out->reliable_received += u->reliable.frames_received;
 		out->retransmits += u->reliable.retransmits;

@@ -40,6 +40,7 @@ struct settings {
 	const char *cpus;
 	const char *poll;
 	struct mr_cli_words ports;
+	struct mr_cli_words multicast;
 	struct mr_cli_words sets;
 	uint64_t ready_fd; /* 0: none */
 };
@@ -52,6 +53,7 @@ struct up {
 	char *argv[CHILDREN][ARGS_MAX];
 	char made[3][512]; /* --set values made from other options */
 	char made_ports[PORTS_BYTES];
+	char made_multicast[PORTS_BYTES];
 	char address[sizeof(((struct mr_cli_rundir *)0)->path) + 32];
 	int signals;
 	bool ready;
@@ -79,16 +81,16 @@ static void add_pair(struct up *u, unsigned *n, const char *name, const char *va
 	*n += 2;
 }
 
-/* Joins the ports with ";": their texts contain commas. */
-static void add_ports(struct up *u, unsigned *n)
+/* Sets a list of the configuration, joined with ";": its entries contain commas. */
+static void add_list(struct up *u, unsigned *n, char made[PORTS_BYTES], const char *key,
+	const struct mr_cli_words *entries)
 {
-	const struct mr_cli_words *ports = &u->set->ports;
-	size_t used = (size_t)snprintf(u->made_ports, PORTS_BYTES, "ports.open=");
+	size_t used = (size_t)snprintf(made, PORTS_BYTES, "%s=", key);
 
-	for (unsigned i = 0; i < ports->count && used < PORTS_BYTES; i++)
-		used += (size_t)snprintf(u->made_ports + used, PORTS_BYTES - used, "%s%s",
-			i ? ";" : "", ports->at[i]);
-	add_set(u, n, u->made_ports);
+	for (unsigned i = 0; i < entries->count && used < PORTS_BYTES; i++)
+		used += (size_t)snprintf(made + used, PORTS_BYTES - used, "%s%s", i ? ";" : "",
+			entries->at[i]);
+	add_set(u, n, made);
 }
 
 /* Makes the command line, which is the same for both. */
@@ -124,7 +126,9 @@ static void make_argv(struct up *u)
 		add_set(u, &n, u->made[2]);
 	}
 	if (set->ports.count)
-		add_ports(u, &n);
+		add_list(u, &n, u->made_ports, "ports.open", &set->ports);
+	if (set->multicast.count)
+		add_list(u, &n, u->made_multicast, "multicast.ranges", &set->multicast);
 	for (unsigned i = 0; i < set->sets.count; i++)
 		add_set(u, &n, set->sets.at[i]);
 }
@@ -360,6 +364,9 @@ static int check(const struct up *u)
 	if (set->ports.count > PORTS_MAX)
 		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--port", "given too often",
 			"expected: at most 8 ports");
+	if (set->multicast.count > PORTS_MAX)
+		return mr_cli_fail(u->cli, MR_EXIT_USAGE, "--multicast", "given too often",
+			"expected: at most 8 ranges");
 	if (set->config && access(set->config, R_OK) != 0)
 		return mr_cli_fail(u->cli, MR_EXIT_FAILED, set->config, strerror(errno),
 			"name a file that this user can read with --config");
@@ -451,6 +458,13 @@ static const struct mr_cli_option options_[] = {
 		.offset = offsetof(struct settings, ports),
 		.help = "open a port: af_xdp, memif, tap or pci, then key=value,...: see "
 			"`man millrace.yaml`; may be given 8 times; key ports.open"},
+	{.name = "multicast",
+		.type = MR_CLI_WORDS,
+		.value = "RANGE",
+		.offset = offsetof(struct settings, multicast),
+		.help = "send to multicast groups of RANGE, such as 239.7.0.0/16,prefix=market., "
+			"what subscribers ask to receive so; may be given 8 times; key "
+			"multicast.ranges"},
 	{.name = "set",
 		.type = MR_CLI_WORDS,
 		.value = "KEY=VALUE",

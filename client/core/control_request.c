@@ -99,6 +99,17 @@ static void finish_request(
 		done(c, a, arg, object);
 }
 
+static void read_group(struct mrf_table body, struct mr_group_offer *out)
+{
+	uint64_t words[] = {
+		mrf_multicast_response_group_0(body), mrf_multicast_response_group_1(body)};
+
+	memcpy(out->address, words, sizeof(out->address));
+	out->channel = mrf_multicast_response_channel(body);
+	out->udp_port = mrf_multicast_response_udp_port(body);
+	out->frame_bytes = mrf_multicast_response_frame_bytes(body);
+}
+
 static bool answer_read(struct mrf_table message, struct mr_control_answer *a)
 {
 	struct mrf_table body = mrf_client_message_body(message);
@@ -123,6 +134,9 @@ static bool answer_read(struct mrf_table message, struct mr_control_answer *a)
 		a->consume_options = mrf_queue_response_consume_options(body);
 		a->settle_options = mrf_queue_response_settle_options(body);
 		return true;
+	case MRF_CLIENT_BODY_MULTICAST_RESPONSE:
+		read_group(body, &a->group);
+		return a->group.channel != 0 && a->group.frame_bytes >= 1200;
 	case MRF_CLIENT_BODY_MMI_RESPONSE:
 		a->status = mrf_mmi_response_status(body);
 		a->text = mrf_mmi_response_body(body).data;

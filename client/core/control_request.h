@@ -38,6 +38,8 @@ struct mr_control_answer {
 	uint32_t settle_options;  /* bits of enum mrf_settle_option */
 	/* For an MMI request; `text` is the body. */
 	uint32_t status;
+	/* For a subscription; channel 0: none. */
+	struct mr_group_offer group;
 };
 
 typedef void mr_control_answer_fn(

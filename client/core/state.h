@@ -69,6 +69,15 @@ struct mr_subscription {
 	bool consumes;  /* the first member of a struct mr_consumer */
 	uint8_t ending; /* enum mr_ending */
 	enum mr_promise_kind promise;
+	/* subscribe/multicast.c */
+	bool wants_multicast;
+	bool multicast_settled;      /* it receives, in one way or the other */
+	uint8_t multicast;           /* enum mr_multicast_state */
+	int multicast_error;         /* of the request for copies of its own */
+	uint64_t multicast_due_ns;   /* next request for a probe, or for copies */
+	uint64_t multicast_until_ns; /* end of the wait for a probe */
+	struct mr_group_offer group_offer;
+	char interface[16]; /* on which it joins; empty: that of the session's route */
 	struct mr_subscription *next_ending;
 	mr_subscription_fn *on_end; /* may be NULL */
 	void *on_end_arg;
@@ -132,7 +141,7 @@ struct mr_event_log {
 	uint64_t unmatched;
 	uint64_t missed;
 	uint64_t lost;
-	struct mr_event_limit limits[MR_EVENT_LOST + 1];
+	struct mr_event_limit limits[MR_EVENT_MULTICAST + 1];
 };
 
 struct mr_timers;
@@ -229,6 +238,8 @@ struct mr_client {
 	struct mr_subscription *finishing;
 	struct mr_subscription *finished;
 	bool drained; /* mr_client_drain waits for no subscription */
+
+	uint32_t multicasts; /* subscriptions that ever joined a group: subscribe/multicast.c */
 
 	/* Subscription ids that may be used again, oldest first: subscribe/subscribe.c. */
 	uint32_t *ids_free;

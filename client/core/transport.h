@@ -13,6 +13,14 @@
 
 struct mr_client;
 
+/* A multicast group that the bus offers to a subscription. */
+struct mr_group_offer {
+	uint64_t channel;    /* session in the frames' headers; 0: no group */
+	uint8_t address[16]; /* network order, IPv4 mapped into IPv6 */
+	uint32_t frame_bytes;
+	uint16_t udp_port;
+};
+
 struct mr_transport {
 	/* Starts an attach exchange. */
 	int (*attach_begin)(struct mr_client *c);
@@ -41,6 +49,15 @@ struct mr_transport {
 	void (*check_bus)(struct mr_client *c);
 	/* Returns the time at which it wants `check_bus`, or MR_NEVER_NS. */
 	uint64_t (*due_ns)(const struct mr_client *c);
+	/* Lets a subscription receive from a group. Repeating it changes nothing. `interface`: where
+	 * to join; empty: where the session's route leads. NULL: there are no groups. */
+	int (*group_join)(struct mr_client *c, const struct mr_group_offer *offer,
+		uint32_t subscription, const char *interface);
+	void (*group_leave)(struct mr_client *c, uint32_t subscription);
+	/* Returns when the group was last heard; 0: no probe came yet. */
+	uint64_t (*group_heard_ns)(const struct mr_client *c, uint32_t subscription);
+	/* Returns how long a group may be silent. */
+	uint64_t (*group_dead_ns)(const struct mr_client *c);
 	/* Ends the session, if there is one. */
 	void (*unmap)(struct mr_client *c);
 	void (*fini)(struct mr_client *c);

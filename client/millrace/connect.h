@@ -193,6 +193,13 @@ struct mr_client_stats {
 	uint64_t lost;
 	/** Publishes that wait for the connection now. */
 	uint64_t kept;
+
+	/** @name Over UDP: multicast groups
+	 * @{ */
+	uint64_t multicast_frames;  /**< frames received */
+	uint64_t multicast_lost;    /**< gaps in the frame numbers of the groups */
+	uint64_t multicast_refused; /**< frames from others than the bus, or malformed; dropped */
+	/** @} */
 };
 
 /** Copies the counters of a client.

@@ -30,6 +30,7 @@ enum mr_event {
 	MR_EVENT_UNMATCHED,    /**< warning: messages came for what has ended, and were dropped */
 	MR_EVENT_MISSED,       /**< warning: this library dropped deliveries for want of room */
 	MR_EVENT_LOST,         /**< warning: publishes were lost while the bus was away */
+	MR_EVENT_MULTICAST,    /**< info: a subscription began or ceased to receive by multicast */
 };
 
 /** Receives one event. Runs within calls on the client, never in a signal handler. It must not

@@ -60,6 +60,13 @@ struct mr_subscribe_options {
 	/** True: messages name their sender, see mr_message_sender(). A bus whose configuration
 	 * does not show senders refuses the subscription with -EPERM. */
 	bool sender;
+	/** True: over UDP, receive from a multicast group where the bus has one for this pattern
+	 * (`multicast.ranges`) and the network brings its frames here; otherwise copies of its own,
+	 * as without. Waits up to a second for the first frame. Not with `group` or a promise. */
+	bool multicast;
+	/** With `multicast`: name of the interface on which to join. NULL: that of the session's
+	 * route. */
+	const char *interface;
 };
 
 /** Subscribes to subjects. Waits for the bus and serves callbacks meanwhile.
@@ -148,6 +155,10 @@ MR_API void mr_subscription_on_end(
 MR_API bool mr_subscription_ended(const struct mr_subscription *s);
 
 /** @} */
+
+/** Returns true while a subscription receives from a multicast group.
+ * @param s  the subscription; false for NULL */
+MR_API bool mr_subscription_is_multicast(const struct mr_subscription *s);
 
 /** Returns the pattern of a subscription.
  * @param s  the subscription

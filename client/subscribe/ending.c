@@ -7,6 +7,7 @@
 #include "client/core/deferred.h"
 #include "client/core/error.h"
 #include "client/core/wait.h"
+#include "client/subscribe/multicast.h"
 #include "client/subscribe/subscribe.h"
 
 static void link_ending(struct mr_client *c, struct mr_subscription *s, enum mr_ending ending)
@@ -39,6 +40,7 @@ void mr_subscription_unlink(struct mr_client *c, struct mr_subscription *s)
 
 void mr_subscription_filled(struct mr_client *c, struct mr_subscription *s)
 {
+	mr_multicast_forget(c, s->id);
 	c->subscriptions[s->id] = NULL;
 	mr_deferred_forget(c, s->id);
 	/* mr_unsubscribe on the stack does the rest. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/subscribe/subscribe.h"
 
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "client/core/wait.h"
 #include "client/subscribe/dedup.h"
 #include "client/subscribe/ending.h"
+#include "client/subscribe/multicast.h"
 
 /* Ids given up before one is used again, so that late deliveries are not taken for those of the new
  * subscription. */
@@ -32,6 +34,7 @@ uint32_t mr_subscription_encode(const struct mr_subscription *s, uint8_t *to, ui
 		.high_water = s->high_water,
 		.time = s->time,
 		.sender = s->sender,
+		.multicast = s->wants_multicast && s->multicast != MR_MULTICAST_LEAVING,
 	};
 	uint8_t memory[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mrf_builder b;
@@ -110,6 +113,12 @@ static int check(
 		return mr_fail(c, -EINVAL, "promise: unknown kind");
 	if (options->high_water > 100)
 		return mr_fail(c, -EINVAL, "high_water: more than 100 percent");
+	if (options->multicast && (options->group != NULL || options->promise != MR_BEST_EFFORT))
+		return mr_fail(c, -EINVAL, "multicast: not with a group or a promise");
+	if (options->interface != NULL &&
+		(!options->multicast || strlen(options->interface) >= IF_NAMESIZE))
+		return mr_fail(c, -EINVAL,
+			"interface: without multicast, or no name of an interface");
 	return 0;
 }
 
@@ -117,6 +126,7 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 {
 	uint8_t body[MR_CONTROL_REQUEST_BYTES_MAX];
 	struct mr_control_ask ask = {.body = body, .timeout_ms = -1};
+	struct mr_control_answer answer = {.code = 0};
 	int error;
 
 	if (mr_subscription_id_take(c, &s->id) != 0)
@@ -124,9 +134,14 @@ static int enrol(struct mr_client *c, struct mr_subscription *s)
 	/* The first delivery may arrive before the answer. */
 	c->subscriptions[s->id] = s;
 	ask.bytes = mr_subscription_encode(s, body, sizeof(body));
-	error = mr_control_request_wait(c, &ask, NULL);
+	error = mr_control_request_wait(c, &ask, &answer);
+	if (error == 0 && s->wants_multicast) {
+		mr_multicast_answered(c, s, &answer);
+		error = mr_multicast_wait(c, s);
+	}
 	if (error == 0)
 		return 0;
+	mr_multicast_forget(c, s->id);
 	/* After a time-out the bus may know the id: it is not used again. */
 	c->subscriptions[s->id] = NULL;
 	mr_deferred_forget(c, s->id);
@@ -147,6 +162,9 @@ static void fill(struct mr_subscription *s, const char *pattern,
 	s->high_water = (uint8_t)options->high_water;
 	s->time = options->time;
 	s->sender = options->sender;
+	s->wants_multicast = options->multicast;
+	if (options->interface != NULL)
+		memcpy(s->interface, options->interface, strlen(options->interface) + 1);
 	memcpy(s->pattern, pattern, strlen(pattern) + 1);
 	if (options->group != NULL)
 		memcpy(s->group, options->group, strlen(options->group) + 1);
@@ -282,6 +300,7 @@ int mr_subscription_end(struct mr_client *c, uint32_t id, uint32_t queue)
 		ask.bytes = mr_unsubscribe_encode(id, queue, body, sizeof(body));
 		error = mr_control_request_wait(c, &ask, NULL);
 	}
+	mr_multicast_forget(c, id);
 	c->subscriptions[id] = NULL;
 	mr_deferred_forget(c, id);
 	if (error != -ETIMEDOUT)
@@ -311,6 +330,11 @@ int mr_unsubscribe(struct mr_subscription *s)
 	}
 	mr_subscription_free(s);
 	return error;
+}
+
+bool mr_subscription_is_multicast(const struct mr_subscription *s)
+{
+	return s != NULL && s->multicast == MR_MULTICAST_HEARD;
 }
 
 const char *mr_subscription_pattern(const struct mr_subscription *s)

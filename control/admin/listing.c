@@ -59,6 +59,8 @@ static int subject_row(struct mr_admin_slot *s, struct mrf_table t)
 		row.group = mrf_subscription_row_group(t);
 	if (mrf_subscription_row_queue(t).bytes > 0)
 		row.queue = mrf_subscription_row_queue(t);
+	if (mrf_subscription_row_multicast(t).bytes > 0)
+		row.multicast = mrf_subscription_row_multicast(t);
 	return mr_admin_row(s, mrf_subscription_row_write(&s->builder, &row));
 }
 

@@ -29,18 +29,44 @@ static void answer_alias(const struct mr_request *q, uint32_t alias)
 		MRF_CLIENT_BODY_ALIAS_RESPONSE, mrf_alias_response_write(&b, &r));
 }
 
+/* Tells the client the group, and sends the same into the group: the client hears whether the
+ * network brings it the group's frames. */
+static void answer_multicast(const struct mr_request *q, struct mrf_table t)
+{
+	struct mrf_multicast_response r = {
+		.channel = mrf_link_multicast_channel(t),
+		.group_0 = mrf_link_multicast_group_0(t),
+		.group_1 = mrf_link_multicast_group_1(t),
+		.udp_port = mrf_link_multicast_udp_port(t),
+		.frame_bytes = mrf_link_multicast_frame_bytes(t),
+	};
+	struct mrf_builder b;
+	uint64_t memory[32];
+
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_answer(q->handoff, q->session, q->correlation, &b,
+		MRF_CLIENT_BODY_MULTICAST_RESPONSE, mrf_multicast_response_write(&b, &r));
+	if (!mrf_link_multicast_probe(t))
+		return;
+	mrf_builder_init(&b, memory, sizeof(memory));
+	mr_handoff_probe(q->handoff, r.channel, &b, mrf_multicast_response_write(&b, &r));
+}
+
 /* Forwards the data plane's answer to the client. */
 static bool answered(const struct mr_link_asker *a, const struct mr_link_answer *answer)
 {
 	const struct mr_request q = {a->owner, a->session, a->peer, a->correlation};
 	struct mrf_table result = mrf_link_message_body_as_link_result(answer->message);
 	struct mrf_table alias = mrf_link_message_body_as_link_alias_acquired(answer->message);
+	struct mrf_table group = mrf_link_message_body_as_link_multicast(answer->message);
 
 	/* The link was lost, so the client's session is closed too: nobody is left to answer. */
 	if (mrf_table_is_empty(answer->message))
 		return false;
 	if (!mrf_table_is_empty(alias)) {
 		answer_alias(&q, mrf_link_alias_acquired_alias(alias));
+	} else if (!mrf_table_is_empty(group)) {
+		answer_multicast(&q, group);
 	} else if (!mrf_table_is_empty(result)) {
 		/* Texts of the data plane are short; a longer one is truncated. */
 		char text[256];
@@ -95,6 +121,9 @@ static void subscribe(const struct mr_request *q, struct mrf_table t)
 		.high_water = mrf_subscribe_request_high_water(t),
 		.time = mrf_subscribe_request_time(t),
 		.sender = mrf_subscribe_request_sender(t),
+		.multicast = mrf_subscribe_request_multicast(t) &&
+			     mrf_subscribe_request_when_full(t) == MRF_WHEN_FULL_DROP &&
+			     group.bytes == 0,
 	};
 	struct mrf_builder b;
 	uint64_t memory[128];

@@ -325,6 +325,18 @@ void mr_handoff_welcome(
 	put_answer(h, &e, b, MRF_CLIENT_BODY_WELCOME, welcome);
 }
 
+void mr_handoff_probe(
+	struct mr_handoff *h, uint64_t channel, struct mrf_builder *b, uint32_t response)
+{
+	const struct envelope e = {
+		.reason = MRF_HANDOFF_REASON_WELCOME,
+		.worker = mr_session_worker(channel),
+		.session = channel,
+	};
+
+	put_answer(h, &e, b, MRF_CLIENT_BODY_MULTICAST_RESPONSE, response);
+}
+
 void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,
 	struct mrf_builder *b, uint32_t refusal)
 {

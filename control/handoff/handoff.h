@@ -69,6 +69,9 @@ void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlat
 void mr_handoff_welcome(
 	struct mr_handoff *h, uint64_t session, struct mrf_builder *b, uint32_t welcome);
 /* Sends a Refusal along a path that has no session. */
+/* Sends a MulticastResponse into its group, alone in a frame of the group's largest size. */
+void mr_handoff_probe(
+	struct mr_handoff *h, uint64_t channel, struct mrf_builder *b, uint32_t response);
 void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,
 	struct mrf_builder *b, uint32_t refusal);
 /* Sends a QueueMessage to a worker; for queue_command.c. */

@@ -13,7 +13,7 @@
 #include "lib/wire/checksum.h"
 #include "lib/wire/path.h"
 
-#define HOPS 64
+#define HOPS 64 /* where the path does not say it */
 
 /* Bytes of the IP and UDP headers. */
 #define HEADERS_IP4_BYTES 28u
@@ -41,13 +41,18 @@ static uint64_t pseudo_sum(const struct mrf_network_path *path, bool ip4)
 	       rte_cpu_to_be_16(IPPROTO_UDP);
 }
 
+static uint8_t hops_of(const struct mrf_network_path *path)
+{
+	return path->hops != 0 ? (uint8_t)path->hops : HOPS;
+}
+
 static uint8_t *write_ip4(uint8_t *to, const struct mrf_network_path *path)
 {
 	const uint8_t *p = (const uint8_t *)path;
 	struct rte_ipv4_hdr h = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
 		.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
-		.time_to_live = HOPS,
+		.time_to_live = hops_of(path),
 		.next_proto_id = IPPROTO_UDP,
 	};
 
@@ -65,7 +70,7 @@ static uint8_t *write_ip6(uint8_t *to, const struct mrf_network_path *path)
 	struct rte_ipv6_hdr h = {
 		.vtc_flow = rte_cpu_to_be_32(6u << 28),
 		.proto = IPPROTO_UDP,
-		.hop_limits = HOPS,
+		.hop_limits = hops_of(path),
 	};
 
 	memcpy(h.src_addr, p + offsetof(struct mrf_network_path, local_0), sizeof(h.src_addr));

@@ -83,7 +83,7 @@ static void check_session(struct mr_worker *w, struct mr_session *s, uint64_t no
 	} else if (atomic_load_explicit(&s->full_too_long, memory_order_relaxed)) {
 		send_close(w, s, -ETIMEDOUT);
 		end_session(w, s, MR_REMOTE_FULL_TOO_LONG);
-	} else if (silent > 0 && (uint64_t)silent >= w->liveness_timeout) {
+	} else if (silent > 0 && (uint64_t)silent >= w->liveness_timeout && !r->is_group) {
 		end_session(w, s, MR_REMOTE_EXPIRED);
 	} else {
 		if (s->missed_unreported > 0)

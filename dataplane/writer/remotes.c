@@ -287,6 +287,50 @@ static int open_new(struct mr_writer *wr, struct mrf_table request,
 	return error;
 }
 
+static int open_group_in(struct mr_writer *wr, uint32_t number, unsigned worker,
+	const struct mrf_network_path *path, struct mr_session **out)
+{
+	const struct mr_port *port = &wr->ports[path->port];
+	uint32_t slot = slot_of(wr, number);
+	uint64_t secret;
+	int error = new_secret(&secret);
+
+	entry_of(wr, number)->log_bytes = 0;
+	if (error == 0)
+		error = mr_remote_new(mr_writer_next_id(wr, worker, slot), path, port->mac,
+			mr_path_frame_bytes(path, port->mtu), 0,
+			mr_writer_stats_of(wr, worker, slot), out);
+	if (error != 0)
+		return error;
+	/* Nobody knows the secret: no frame moves the session to another path. */
+	(*out)->remote->secret = secret;
+	(*out)->remote->is_group = true;
+	(*out)->peer = MR_PEER_OWN;
+	return 0;
+}
+
+int mr_writer_remote_open_group(struct mr_writer *wr, unsigned worker,
+	const struct mrf_network_path *path, const char *name, struct mr_session **out)
+{
+	uint32_t number;
+	int error;
+
+	if (mr_path_frame_bytes(path, wr->ports[path->port].mtu) == 0)
+		return -EMSGSIZE;
+	number = take_slot(wr, worker);
+	if (number == 0)
+		return -ENOSPC;
+	error = open_group_in(wr, number, worker, path, out);
+	if (error != 0) {
+		give_slot(wr, worker, number);
+		return error;
+	}
+	enter_in_index(wr, number, worker, hash_of(wr, path));
+	mr_directory_put(&wr->workers[worker]->directory, *out);
+	mr_writer_session_opened(wr, *out, mrf_str(name));
+	return 0;
+}
+
 /* Closes the session of a client that said hello again. What the session has acknowledged is still
  * taken, unless the new session needs its slot or share at once: then the old one is dropped. */
 static void close_displaced(struct mr_writer *wr, struct mr_session *s, unsigned worker,

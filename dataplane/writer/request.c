@@ -125,16 +125,32 @@ static uint8_t asks_of(struct mrf_table t)
 			 (mrf_link_subscribe_sender(t) ? MR_SINK_SENDER : 0));
 }
 
+/* Returns the subscription that a LinkSubscribe describes. */
+static struct mr_table_row row_of(struct mrf_table t, const struct mr_session *s)
+{
+	struct mrf_string pattern = mrf_link_subscribe_pattern(t);
+	struct mrf_string group = mrf_link_subscribe_group(t);
+
+	return (struct mr_table_row){
+		.owner = mr_writer_owner(s),
+		.sub_id = mrf_link_subscribe_subscription(t),
+		.kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
+				? MR_SUB_PREFIX
+				: MR_SUB_PATTERN,
+		.text = pattern.data,
+		.text_bytes = pattern.bytes,
+		.group = group.data,
+		.group_bytes = group.bytes,
+		.asks = asks_of(t),
+	};
+}
+
 static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 {
 	struct mr_session *s = mr_writer_session_find(wr, mrf_link_subscribe_session(t));
-	struct mrf_string pattern = mrf_link_subscribe_pattern(t);
-	struct mrf_string group = mrf_link_subscribe_group(t);
-	enum mr_sub_kind kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
-					? MR_SUB_PREFIX
-					: MR_SUB_PATTERN;
 	const char *full = NULL;
 	struct mr_table_stats before, after;
+	struct mr_table_row row;
 	struct mr_owner owner;
 	int error;
 
@@ -147,17 +163,13 @@ static void subscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 			"this bus does not tell senders (sessions.show_sender is false)");
 		return;
 	}
-	owner = mr_writer_owner(s);
+	row = row_of(t, s);
+	owner = row.owner;
+	if (mrf_link_subscribe_multicast(t) && mr_writer_multicast_join(wr, id, s, &row))
+		return;
+	(void)mr_writer_multicast_leave(wr, s, row.sub_id);
 	mr_table_stats_get(wr->table, &before);
-	error = mr_table_subscribe_row(
-		wr->table, &(struct mr_table_row){.owner = owner,
-				   .sub_id = mrf_link_subscribe_subscription(t),
-				   .kind = kind,
-				   .text = pattern.data,
-				   .text_bytes = pattern.bytes,
-				   .group = group.data,
-				   .group_bytes = group.bytes,
-				   .asks = asks_of(t)});
+	error = mr_table_subscribe_row(wr->table, &row);
 	if (error == 0)
 		error = set_water(wr, &owner, t);
 	mr_table_stats_get(wr->table, &after);
@@ -186,11 +198,15 @@ static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 
 		bool member =
 			mr_table_is_member(wr->table, &owner, mrf_link_unsubscribe_subscription(t));
+		bool left =
+			mr_writer_multicast_leave(wr, s, mrf_link_unsubscribe_subscription(t));
 
 		error = mr_table_unsubscribe(
 			wr->table, &owner, mrf_link_unsubscribe_subscription(t));
 		if (error == 0)
 			s->subscriptions--;
+		else if (left)
+			error = 0;
 		if (error == 0 && member && mr_writer_answer_later(wr, id))
 			return;
 	}
@@ -318,6 +334,12 @@ static void send_subscriptions(struct listing *l, bool last)
 static bool list_subscription(void *listing, const struct mr_table_row *r)
 {
 	struct listing *l = listing;
+
+	/* Its members are listed. */
+	if (r->owner.slot != MR_OWNER_QUEUE &&
+		mr_writer_multicast_is_group(
+			l->wr, mr_session_id(r->owner.worker, r->owner.slot, r->owner.generation)))
+		return true;
 	struct mrf_subscription_row row = {
 		.session = mr_session_id(r->owner.worker, r->owner.slot, r->owner.generation),
 		.subscription = r->sub_id,
@@ -340,6 +362,15 @@ static bool list_subscription(void *listing, const struct mr_table_row *r)
 	return l->wr->link_fd >= 0;
 }
 
+static void list_member(void *listing, const struct mrf_subscription_row *row)
+{
+	struct listing *l = listing;
+
+	l->rows[l->count++] = mrf_subscription_row_write(&l->b, row);
+	if (listing_full(l))
+		send_subscriptions(l, false);
+}
+
 static void list_subscriptions(struct mr_writer *wr, uint64_t id)
 {
 	static struct listing l;
@@ -348,6 +379,7 @@ static void list_subscriptions(struct mr_writer *wr, uint64_t id)
 	l.id = id;
 	listing_begin(&l);
 	mr_table_each(wr->table, list_subscription, &l);
+	mr_writer_multicast_each(wr, list_member, &l);
 	send_subscriptions(&l, true);
 }
 

@@ -265,6 +265,7 @@ void mr_writer_session_close(struct mr_writer *wr, struct mr_session *s, const c
 	/* Nothing more is delivered to it. Its aliases stay until its last messages are dealt with.
 	 * */
 	mr_table_drop_subscriptions(wr->table, &owner);
+	mr_writer_multicast_leave_all(wr, s);
 	atomic_store_explicit(&s->gone, true, memory_order_release); /* [session.gone] */
 	s->close_deadline_ns = mr_writer_now_ns() + DRAIN_NS;
 	/* [bytes.data] */
@@ -525,6 +526,7 @@ bool mr_writer_sessions_tick(struct mr_writer *wr)
 
 void mr_writer_sessions_close_all(struct mr_writer *wr)
 {
+	mr_writer_multicast_close(wr);
 	for (unsigned i = 0; i < wr->workers_count; i++) {
 		struct mr_directory *d;
 

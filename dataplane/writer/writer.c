@@ -457,6 +457,7 @@ int mr_writer_run(struct mr_writer *wr)
 		watch_workers(wr);
 		mr_count(wr->stats->rounds, 1);
 		mr_writer_ports_look(wr);
+		mr_writer_multicast_look(wr);
 	}
 	return 0;
 }

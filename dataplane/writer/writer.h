@@ -15,6 +15,7 @@
  *   bindings.c  the bindings of queues to patterns
  *   answers.c   answers to control that wait for a passage
  *   passage.c   tells when the messages under way between workers have been dealt with
+ *   multicast.c multicast groups and their members
  *   blocks.c    the mesh's memory
  *   ports.c     opens ports, watches their links
  *   port_rules.c  limits of ports, prefixes that they allow or deny
@@ -133,6 +134,17 @@ struct mr_writer_bindings {
 	uint32_t count;                           /* bound queues */
 };
 
+#define MR_WRITER_MEMBER_BUCKETS 256u
+
+struct mr_writer_group;
+struct mr_writer_member;
+
+struct mr_writer_multicast {
+	struct mr_writer_group *groups;
+	uint32_t groups_count;
+	struct mr_writer_member *members[MR_WRITER_MEMBER_BUCKETS]; /* by slot of the session */
+};
+
 enum mr_writer_share { MR_WRITER_LOCALS, MR_WRITER_REMOTES, MR_WRITER_LOGS };
 
 struct mr_writer {
@@ -179,6 +191,7 @@ struct mr_writer {
 	struct mr_writer_passage passage;
 	struct mr_writer_answers answers;
 	struct mr_writer_bindings bindings;
+	struct mr_writer_multicast multicast;
 	struct mr_session *closing;
 	struct mr_session *retired;
 	struct mr_poll_list *retired_lists;
@@ -259,6 +272,10 @@ void mr_writer_remotes_close(struct mr_writer *wr);
  * smallest frame; -EDQUOT: too many sessions of that address; -ENOSPC: no free slot; -ENOMEM;
  * -EAGAIN: the kernel has no random bytes yet. */
 int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out);
+/* Opens a session without a client, along the path to a multicast group. -ENOSPC, -EMSGSIZE,
+ * -ENOMEM, -EAGAIN as for mr_writer_remote_open. */
+int mr_writer_remote_open_group(struct mr_writer *wr, unsigned worker,
+	const struct mrf_network_path *path, const char *name, struct mr_session **out);
 /* Removes a closing session from the index: a Hello from its path is for a new session. */
 void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s);
 /* Removes the session from the worker's directory and frees its slot. */
@@ -317,6 +334,26 @@ void mr_writer_answer_bound(struct mr_writer *wr, uint64_t id, uint32_t bindings
 /* Returns the name of a bound queue, valid until the next change; empty: it is not bound. */
 struct mrf_string mr_writer_bound_name(struct mr_writer *wr, uint32_t number);
 void mr_writer_bindings_close(struct mr_writer *wr);
+
+/* multicast.c */
+/* Lets a multicast group carry the deliveries of a subscription, and answers the request. Repeating
+ * it changes nothing. False, and no answer: no group is configured for it, or there is no room. */
+bool mr_writer_multicast_join(
+	struct mr_writer *wr, uint64_t id, struct mr_session *s, const struct mr_table_row *row);
+/* Ends that. False: the subscription receives from no group. */
+bool mr_writer_multicast_leave(struct mr_writer *wr, struct mr_session *s, uint32_t subscription);
+/* Ends it for all subscriptions of a closing session. */
+void mr_writer_multicast_leave_all(struct mr_writer *wr, const struct mr_session *s);
+/* Counts what the groups have sent, once a second. */
+void mr_writer_multicast_look(struct mr_writer *wr);
+/* True for the session of a group. */
+bool mr_writer_multicast_is_group(const struct mr_writer *wr, uint64_t session);
+typedef void mr_writer_multicast_visit(void *arg, const struct mrf_subscription_row *row);
+/* Visits the subscriptions that receive from a group. */
+void mr_writer_multicast_each(
+	const struct mr_writer *wr, mr_writer_multicast_visit *visit, void *arg);
+/* Call it before the sessions are closed. */
+void mr_writer_multicast_close(struct mr_writer *wr);
 
 /* answers.c */
 /* Answers a request with success after the next passage. False: answer it now. */

@@ -28,6 +28,7 @@
 #define MR_CONFIG_PORT_ADDRESSES_MAX 8
 #define MR_CONFIG_NETWORKS_MAX       32
 #define MR_CONFIG_PORT_RULES_MAX     32
+#define MR_CONFIG_MULTICAST_MAX      8
 #define MR_CONFIG_TEMPLATES_MAX      32
 #define MR_CONFIG_TEMPLATE_BINDS_MAX 16
 
@@ -68,6 +69,13 @@ struct mr_config_port {
 	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
 	struct mr_config_rule rules[MR_CONFIG_PORT_RULES_MAX]; /* af_xdp */
 	uint32_t rules_count;
+};
+
+/* Multicast groups for subscriptions whose pattern begins with the prefix. */
+struct mr_config_multicast {
+	struct mr_config_network range;
+	char prefix[128]; /* empty: all */
+	uint8_t hops;     /* 1 .. 255, default 1 */
 };
 
 /* Options for new queues whose names match the pattern. */
@@ -141,6 +149,10 @@ struct mr_config {
 		struct mr_config_port open[MR_CONFIG_PORTS_MAX];
 		uint32_t open_count; /* 0: no ports, only shared memory */
 	} ports;
+	struct {
+		struct mr_config_multicast ranges[MR_CONFIG_MULTICAST_MAX];
+		uint32_t ranges_count; /* 0: no multicast */
+	} multicast;
 	struct {
 		uint32_t sessions_max; /* over UDP, per worker, 1 .. 1,048,576, default 16,384 */
 		/* for one host, 0 .. 33,554,432, default 0: peers.share_percent */

@@ -51,6 +51,9 @@ struct mr_config_document {
 		char *show_sender;
 	} sessions;
 	struct {
+		struct list ranges;
+	} multicast;
+	struct {
 		char *share_percent, *ip6_prefix_bits;
 	} peers;
 	struct {
@@ -143,6 +146,9 @@ static const cyaml_schema_field_t mesh_fields[] = {
 static const cyaml_schema_field_t ports_fields[] = {
 	LIST(ports, open), CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t multicast_fields[] = {
+	LIST(multicast, ranges), CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t sessions_fields[] = {
 	VALUE(sessions, sessions_max), VALUE(sessions, per_address_max),
 	VALUE(sessions, heartbeat_ms), VALUE(sessions, missed_max),
@@ -187,6 +193,7 @@ static const cyaml_schema_field_t top_fields[] = {
 			VALUE_BYTES_MAX)},
 	},
 	SECTION(workers), SECTION(channels), SECTION(tables), SECTION(mesh), SECTION(ports),
+	SECTION(multicast),
 	SECTION(sessions), SECTION(peers), SECTION(messages), SECTION(queues), SECTION(services),
 	SECTION(access),
 	SECTION(log), CYAML_FIELD_END,

@@ -11,6 +11,7 @@
 #include "lib/base/suggest.h"
 #include "lib/base/units.h"
 #include "lib/config/address.h"
+#include "lib/config/multicast.h"
 #include "lib/config/ports.h"
 #include "lib/config/templates.h"
 
@@ -86,6 +87,8 @@ const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT] = {
 	NUMBER("mesh.blocks", mesh.blocks, 16, 8192),
 	LIST("ports.open", MR_CONFIG_TYPE_PORTS, ports.open, ports.open_count, 0,
 		MR_CONFIG_PORTS_MAX),
+	LIST("multicast.ranges", MR_CONFIG_TYPE_MULTICAST, multicast.ranges,
+		multicast.ranges_count, 0, MR_CONFIG_MULTICAST_MAX),
 	NUMBER("sessions.sessions_max", sessions.sessions_max, 1, 1048576),
 	NUMBER("sessions.per_address_max", sessions.per_address_max, 0, 33554432),
 	NUMBER("sessions.heartbeat_ms", sessions.heartbeat_ms, 100, 60000),
@@ -178,8 +181,11 @@ bool mr_config_key_is_list(const struct mr_config_key *key)
 
 const char *mr_config_key_separator(const struct mr_config_key *key)
 {
-	return key->type == MR_CONFIG_TYPE_PORTS || key->type == MR_CONFIG_TYPE_TEMPLATES ? ";"
-											  : ",";
+	bool has_commas = key->type == MR_CONFIG_TYPE_PORTS ||
+			  key->type == MR_CONFIG_TYPE_TEMPLATES ||
+			  key->type == MR_CONFIG_TYPE_MULTICAST;
+
+	return has_commas ? ";" : ",";
 }
 
 void mr_config_printable(char *to, size_t to_bytes, const char *text, size_t text_bytes)
@@ -446,6 +452,17 @@ static int set_networks(const struct mr_config_key *key, struct mr_config_networ
 	return 0;
 }
 
+static int set_multicast(const struct mr_config_key *key, struct mr_config_multicast *to,
+	const char *const *items, uint32_t count, struct mr_config_fault *f)
+{
+	int error = 0;
+
+	memset(to, 0, key->entries_max * sizeof(*to));
+	for (uint32_t i = 0; error == 0 && i < count; i++)
+		error = mr_config_multicast_parse(items[i], &to[i], f);
+	return error;
+}
+
 static int set_list(const struct mr_config_key *key, struct mr_config *c, const char *const *items,
 	uint32_t count, struct mr_config_fault *f)
 {
@@ -464,6 +481,8 @@ static int set_list(const struct mr_config_key *key, struct mr_config *c, const 
 		error = set_templates(key, to, items, count, f);
 	else if (key->type == MR_CONFIG_TYPE_NETWORKS)
 		error = set_networks(key, to, items, count, f);
+	else if (key->type == MR_CONFIG_TYPE_MULTICAST)
+		error = set_multicast(key, to, items, count, f);
 	else
 		error = set_numbers(key, to, items, count, f);
 	*to_count = error == 0 ? count : 0;

@@ -24,6 +24,7 @@ enum mr_config_type {
 	MR_CONFIG_TYPE_PORTS,
 	MR_CONFIG_TYPE_TEMPLATES,
 	MR_CONFIG_TYPE_NETWORKS,
+	MR_CONFIG_TYPE_MULTICAST,
 };
 
 struct mr_config_key {

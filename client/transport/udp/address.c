@@ -87,6 +87,7 @@ int mr_udp_init(struct mr_client *c, const char *address)
 		return mr_fail(c, -ENOMEM, NULL);
 	}
 	u->fd = -1;
+	u->groups_fd = -1;
 	u->rings = mr_channel_none();
 	u->reliable.ring = mr_channel_none();
 	snprintf(u->text, sizeof(u->text), "%s", address);

@@ -14,6 +14,7 @@
 #include "client/core/pages.h"
 #include "client/core/transport.h"
 #include "client/core/wait.h"
+#include "client/transport/udp/group.h"
 #include "client/transport/udp/udp.h"
 
 /* Delay of this side, beyond two heartbeats, that counts as a pause of the whole program. */
@@ -166,6 +167,7 @@ void mr_udp_check_bus(struct mr_client *c)
 	uint64_t now_ns = mr_now_ns();
 	bool drained = mr_udp_receive(c, false);
 
+	(void)mr_udp_groups_receive(c);
 	if (c->eof)
 		return;
 	mr_udp_reliable_turn(c);
@@ -198,6 +200,8 @@ static bool fill(struct mr_client *c)
 		mr_udp_reliable_drain(c);
 	else
 		mr_udp_receive(c, false);
+	if (c->udp->groups != NULL)
+		(void)mr_udp_groups_receive(c);
 	return mr_bytes_readable(&c->down) != 0;
 }
 
@@ -245,7 +249,9 @@ static bool arm(struct mr_client *c)
 
 static unsigned sleep_on(const struct mr_client *c, struct pollfd fds[2])
 {
-	fds[0] = (struct pollfd){.fd = c->udp->fd, .events = POLLIN};
+	int fd = c->udp->groups_fd >= 0 ? c->udp->groups_fd : c->udp->fd;
+
+	fds[0] = (struct pollfd){.fd = fd, .events = POLLIN};
 	return 1;
 }
 
@@ -292,9 +298,15 @@ static void unmap(struct mr_client *c)
 	if (!u->closed)
 		send_close(c);
 	u->reliable.tx.due_ns = 0;
+	mr_udp_groups_end(c);
 	mr_wait_unwatch(c, u->fd);
 	close(u->fd);
 	u->fd = -1;
+}
+
+static uint64_t group_dead_ns(const struct mr_client *c)
+{
+	return c->udp->dead_ns;
 }
 
 static void fini(struct mr_client *c)
@@ -319,6 +331,10 @@ const struct mr_transport mr_transport_udp = {
 	.flush_acks = flush_acks,
 	.check_bus = mr_udp_check_bus,
 	.due_ns = due_ns,
+	.group_join = mr_udp_group_join,
+	.group_leave = mr_udp_group_leave,
+	.group_heard_ns = mr_udp_group_heard_ns,
+	.group_dead_ns = group_dead_ns,
 	.unmap = unmap,
 	.fini = fini,
 };

@@ -12,6 +12,7 @@
  *   session.c   heartbeats, the end of a session, the transport's table
  *   send.c      frames out
  *   receive.c   frames in
+ *   group.c     multicast groups
  *   reliable.c  the reliable flow: retransmits, acknowledgements, order
  *
  * Promised messages have a ring of their own, which is the log of the reliable flow: bytes leave it
@@ -149,6 +150,13 @@ struct mr_udp {
 	uint8_t *buffers;   /* MR_UDP_RECEIVES of MR_UDP_BUFFER, a mapping */
 	uint64_t reserved;  /* room in the down ring for the datagrams just read */
 	uint64_t looked_ns; /* when this side last checked whether the bus lives */
+
+	/* multicast groups: group.c */
+	struct mr_udp_group *groups;
+	int groups_fd; /* epoll set of their sockets and `fd`; -1: none */
+	uint64_t group_frames;
+	uint64_t group_lost;
+	uint64_t group_refused; /* from another sender or session, or malformed */
 
 	/* session */
 	uint64_t secret;

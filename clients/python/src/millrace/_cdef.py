@@ -55,6 +55,9 @@ struct mr_client_stats {
     uint64_t duplicates;
     uint64_t lost;
     uint64_t kept;
+    uint64_t multicast_frames;
+    uint64_t multicast_lost;
+    uint64_t multicast_refused;
     @GROWS@
 };
 
@@ -97,6 +100,8 @@ struct mr_subscribe_options {
     mr_messages_fn *batch;
     bool time;
     bool sender;
+    bool multicast;
+    const char *interface;
     @GROWS@
 };
 
@@ -257,7 +262,7 @@ struct mr_header {
 enum mr_severity { MR_SEVERITY_ERROR, MR_SEVERITY_WARNING, MR_SEVERITY_INFO };
 enum mr_event {
     MR_EVENT_DISCONNECTED, MR_EVENT_CONNECTED, MR_EVENT_RETRY, MR_EVENT_GAP, MR_EVENT_REFUSED,
-    MR_EVENT_MALFORMED, MR_EVENT_UNMATCHED, MR_EVENT_MISSED, MR_EVENT_LOST
+    MR_EVENT_MALFORMED, MR_EVENT_UNMATCHED, MR_EVENT_MISSED, MR_EVENT_LOST, MR_EVENT_MULTICAST
 };
 
 struct mr_request_many_options {
@@ -428,6 +433,7 @@ int mr_subscription_drain(struct mr_subscription *s);
 void mr_subscription_on_end(
     struct mr_subscription *s, mr_subscription_fn *callback, void *arg);
 bool mr_subscription_ended(const struct mr_subscription *s);
+bool mr_subscription_is_multicast(const struct mr_subscription *s);
 
 uint64_t mr_message_time_ns(const struct mr_message *m);
 uint64_t mr_message_sender(const struct mr_message *m, const char **name, size_t *name_bytes);
