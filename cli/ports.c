@@ -39,6 +39,7 @@ static const struct mr_cli_column own[] = {
 	{NULL, "offloads"},
 	{NULL, "redirection"},
 	{NULL, "extended"},
+	{"TAP", "tap", .rank = 14},
 	{"ERRORS", "errors", .right = true, .screen_only = true, .rank = 2,
 		.unit = MR_CLI_UNIT_COUNT, .alarm = true},
 };
@@ -47,6 +48,7 @@ static const struct mr_cli_stats statistics[] = {
 	{mrf_port_state_members, MRF_PORT_STATE_MEMBERS_COUNT},
 	{mrf_port_stats_members, MRF_PORT_STATS_MEMBERS_COUNT},
 	{mrf_port_xdp_members, MRF_PORT_XDP_MEMBERS_COUNT},
+	{mrf_port_tap_members, MRF_PORT_TAP_MEMBERS_COUNT},
 };
 
 static const char *link_text(const struct mrf_port_state *s)
@@ -129,12 +131,21 @@ static void card_cells(struct mr_cli_table *t, struct mrf_table row)
 	mr_cli_table_counts(t, extended.data, extended.bytes);
 }
 
+static void tap_cell(struct mr_cli_table *t, struct mrf_table row)
+{
+	if (mrf_port_row_tap(row).bytes == 0)
+		mr_cli_table_none(t);
+	else
+		mr_cli_table_string(t, mrf_port_row_tap(row));
+}
+
 static void table_row(struct mr_cli_table *t, struct mrf_table port)
 {
 	struct mrf_table row = mrf_admin_port_row(port);
 	struct mrf_port_state state = mrf_admin_port_state(port);
 	struct mrf_port_stats stats = mrf_admin_port_stats(port);
 	struct mrf_port_xdp xdp = xdp_sum(row);
+	struct mrf_port_tap tap = mrf_admin_port_tap(port);
 
 	mr_cli_table_string(t, mrf_port_row_name(row));
 	mr_cli_table_string(t, mrf_port_row_driver(row));
@@ -153,6 +164,7 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 	mr_cli_table_count(t, state.rx_missed);
 	xdp_cells(t, row);
 	card_cells(t, row);
+	tap_cell(t, row);
 	mr_cli_table_count(t, state.rx_errors + state.tx_errors);
 	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[0], &state,
 		mrf_admin_port_state_bytes(port));
@@ -160,6 +172,8 @@ static void table_row(struct mr_cli_table *t, struct mrf_table port)
 		mrf_admin_port_stats_bytes(port));
 	mr_cli_stats_cells(t, own, MR_ARRAY_COUNT(own), &statistics[2], &xdp,
 		mrf_port_row_xdp_count(row) > 0 ? sizeof(xdp) : 0);
+	mr_cli_stats_cells(
+		t, own, MR_ARRAY_COUNT(own), &statistics[3], &tap, mrf_admin_port_tap_bytes(port));
 }
 
 static void fill(struct mr_cli_table *t, struct mrf_table ports, const void *settings)
@@ -275,6 +289,8 @@ const struct mr_cli_verb mr_cli_ports = {
 		   "LINK            gone if the interface was removed\n"
 		   "XDP             where the XDP program of an AF_XDP port runs: native (the\n"
 		   "                interface's driver) or generic (the kernel, slower)\n"
+		   "TAP             the device through which the kernel gets all that is not for\n"
+		   "                the bus: ARP, ping, TCP (tap= of the port)\n"
 		   "\n"
 		   "--columns also takes what a PCI card has: card_driver, numa_node,\n"
 		   "link_speed (Mbit/s), steering (how packets find their queue: flow, rss or\n"
@@ -284,7 +300,9 @@ const struct mr_cli_verb mr_cli_ports = {
 		   "--json has all statistics, under the names in flatbuf/schemas/stats.fbs.\n"
 		   "xdp_... are packets that the XDP program counted by their end: xdp_bus went\n"
 		   "to a worker, xdp_denied, xdp_not_allowed and xdp_limited... were dropped, and\n"
-		   "the others went to the kernel.",
+		   "the others went to the kernel. exception_in, tap_written: packets to the TAP\n"
+		   "device; tap_read, exception_out: packets from there; drop_exception_...,\n"
+		   "drop_tap_...: those that were discarded, by reason.",
 	.examples = "  millrace ports\n"
 		    "  millrace ports --json | jq '.[] | select(.link != \"up\")'\n"
 		    "  millrace ports limit af_xdp0 sources 20000 --burst 5000\n"

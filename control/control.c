@@ -33,6 +33,7 @@ static void link_up(struct mr_link *l)
 		mr_link_break(l, mr_log_errno_text(error));
 		return;
 	}
+	mr_exceptions_up(&c->exceptions);
 	mr_attach_link_up(&c->attach);
 	mr_watch_up(&c->watch);
 }
@@ -43,6 +44,7 @@ static void link_down(struct mr_link *l)
 
 	mr_watch_down(&c->watch);
 	mr_handoff_down(&c->handoff);
+	mr_exceptions_down(&c->exceptions);
 	mr_queue_command_fail_all(&c->queue_commands);
 }
 
@@ -135,6 +137,7 @@ static int open_attach(struct mr_control *c)
 
 static int open_admin(struct mr_control *c)
 {
+	c->admin.exceptions = &c->exceptions;
 	return mr_admin_open(&c->admin, &c->loop, &c->link, &c->queue_commands, &c->watch,
 		&c->ended, c->config, &c->counters);
 }
@@ -145,6 +148,7 @@ static int open_link(struct mr_control *c)
 
 	mr_handoff_init(&c->handoff, &c->loop, &c->link, &c->hello, &c->queue_commands, c->config,
 		&c->counters);
+	mr_exceptions_init(&c->exceptions, &c->loop, &c->link, c->config, &c->counters);
 	error = mr_queue_command_init(&c->queue_commands, &c->loop, &c->handoff, &c->counters,
 		c->config->peers.share_percent);
 	if (error == 0)
@@ -234,8 +238,10 @@ static bool step(struct mr_control *c)
 {
 	unsigned count = mr_handoff_drain(&c->handoff);
 
+	count += mr_exceptions_drain(&c->exceptions);
 	count += mr_loop_poll(&c->loop);
 	mr_handoff_publish(&c->handoff);
+	mr_exceptions_publish(&c->exceptions);
 	return count > 0;
 }
 
@@ -243,9 +249,13 @@ static void sleep_until_something(struct mr_control *c)
 {
 	if (!mr_handoff_arm(&c->handoff))
 		return;
-	(void)mr_loop_wait(&c->loop);
+	if (mr_exceptions_arm(&c->exceptions)) {
+		(void)mr_loop_wait(&c->loop);
+		mr_exceptions_wake(&c->exceptions);
+	}
 	mr_handoff_wake(&c->handoff);
 	mr_handoff_publish(&c->handoff);
+	mr_exceptions_publish(&c->exceptions);
 }
 
 void mr_control_run(struct mr_control *c)
@@ -277,7 +287,7 @@ void mr_control_run(struct mr_control *c)
 static bool all_ended(const struct mr_control *c)
 {
 	if (mr_conn_in_use(&c->link.conn) || c->signals.op.pending ||
-		c->handoff.doorbells_alive > 0)
+		c->handoff.doorbells_alive > 0 || c->exceptions.alive > 0)
 		return false;
 	for (unsigned i = 0; i < MR_ATTACH_SLOTS; i++) {
 		if (mr_conn_in_use(&c->attach.slots[i].conn))

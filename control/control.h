@@ -8,6 +8,7 @@
 #define MILLRACE_CONTROL_CONTROL_H
 
 #include "control/admin/admin.h"
+#include "control/handoff/exception.h"
 #include "control/handoff/handoff.h"
 #include "control/session/attach.h"
 #include "control/session/ended.h"
@@ -19,6 +20,7 @@ struct mr_control {
 	struct mr_loop loop;
 	struct mr_link link;
 	struct mr_handoff handoff;
+	struct mr_exceptions exceptions;
 	struct mr_hello hello;
 	struct mr_queue_commands queue_commands;
 	struct mr_attach attach;

@@ -68,12 +68,15 @@ struct mr_admin_slot {
 	uint8_t in[4 + MR_ADMIN_REQUEST_BYTES_MAX];
 };
 
+struct mr_exceptions;
+
 struct mr_admin {
 	struct mr_loop *loop;
 	struct mr_link *link;
 	struct mr_queue_commands *queue_commands;
 	const struct mr_watch *watch;
 	const struct mr_ended *ended;
+	const struct mr_exceptions *exceptions;
 	const struct mr_config *config;
 	struct mr_control_counters *counters;
 	uint64_t started_ns; /* CLOCK_REALTIME */

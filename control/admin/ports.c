@@ -2,6 +2,7 @@
 /* Answers `millrace ports`: fixed properties come from the data plane, state and counts from its
  * shared statistics. */
 #include "control/admin/admin.h"
+#include "control/handoff/exception.h"
 
 #include <errno.h>
 
@@ -24,6 +25,7 @@ static uint32_t copy_row(struct mrf_builder *b, struct mrf_table t)
 		.udp_port = mrf_port_row_udp_port(t),
 		.queues = mrf_port_row_queues(t),
 		.mtu = mrf_port_row_mtu(t),
+		.tap = mrf_port_row_tap(t),
 		.xdp_mode = mrf_port_row_xdp_mode(t),
 		.xdp_program = mrf_port_row_xdp_program(t),
 		.xdp = xdp,
@@ -56,6 +58,8 @@ static int port_row(struct mr_admin_slot *s, struct mrf_table t, uint32_t index)
 	struct mrf_admin_port v = {.state = &state, .stats = &stats};
 
 	(void)mr_dataplane_port(d, index, &state, &stats);
+	if (mrf_port_row_tap(t).bytes > 0)
+		v.tap = mr_exceptions_counts(s->admin->exceptions, index);
 	v.row = copy_row(&s->builder, t);
 	return mr_admin_row(s, mrf_admin_port_write(&s->builder, &v));
 }

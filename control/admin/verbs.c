@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads admin requests, and answers those that need only control and the shared statistics. */
 #include "control/admin/admin.h"
+#include "control/handoff/exception.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -135,6 +136,15 @@ static int control_counters(struct mr_admin_slot *s)
 	return error;
 }
 
+static int tap_counters(struct mr_admin_slot *s, uint32_t port)
+{
+	const struct mrf_port_tap *counts = mr_exceptions_counts(s->admin->exceptions, port);
+
+	return counts == NULL ? 0
+			      : members(s, "port", port, mrf_port_tap_members,
+					MR_ARRAY_COUNT(mrf_port_tap_members), counts);
+}
+
 static int port_counters(struct mr_admin_slot *s)
 {
 	const struct mr_dataplane *d = &s->admin->link->dataplane;
@@ -148,6 +158,8 @@ static int port_counters(struct mr_admin_slot *s)
 		if (error == 0)
 			error = members(s, "port", i, mrf_port_state_members,
 				MR_ARRAY_COUNT(mrf_port_state_members), &state);
+		if (error == 0)
+			error = tap_counters(s, i);
 	}
 	return error;
 }

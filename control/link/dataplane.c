@@ -196,6 +196,14 @@ static void add_port_stats(struct mrf_port_stats *sum, const struct mrf_port_sta
 	sum->tx_bytes += s->tx_bytes;
 	sum->rx_discarded += s->rx_discarded;
 	sum->tx_full += s->tx_full;
+	sum->exception_in += s->exception_in;
+	sum->exception_in_bytes += s->exception_in_bytes;
+	sum->exception_out += s->exception_out;
+	sum->exception_out_bytes += s->exception_out_bytes;
+	sum->drop_exception_rate += s->drop_exception_rate;
+	sum->drop_exception_full += s->drop_exception_full;
+	sum->drop_exception_out_rate += s->drop_exception_out_rate;
+	sum->drop_exception_out_buffer += s->drop_exception_out_buffer;
 }
 
 bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_port_state *state,

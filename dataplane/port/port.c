@@ -11,6 +11,7 @@
 
 #include "lib/base/log.h"
 #include "dataplane/port/driver.h"
+#include "dataplane/port/exception.h"
 #include "dataplane/port/interface.h"
 
 /* Buffers in use by one worker, beside those that the driver keeps. */
@@ -52,7 +53,7 @@ void mr_port_choose_mac(struct mr_port *p)
 
 	if (memcmp(p->config->mac, none, sizeof(none)) != 0)
 		memcpy(p->mac, p->config->mac, sizeof(p->mac));
-	else
+	else if (!mr_exception_left_mac(p->config, p->mac))
 		rte_eth_random_addr(p->mac);
 }
 
@@ -243,6 +244,8 @@ int mr_port_open(
 	describe(p, config);
 	error = p->driver->prepare(p, workers);
 	if (error == 0)
+		error = mr_exception_open(p);
+	if (error == 0)
 		error = open_pool(p, p->queues_count);
 	if (error == 0)
 		error = open_devices(p, p->queues_count);
@@ -270,6 +273,7 @@ void mr_port_close(struct mr_port *p)
 		close_device(p, i - 1);
 	if (p->driver->closed != NULL)
 		p->driver->closed(p);
+	mr_exception_close(p);
 	p->devices_count = 0;
 	mr_packet_pool_close(&p->buffers);
 	p->pool = NULL;

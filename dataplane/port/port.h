@@ -62,6 +62,15 @@ struct mr_port_queue {
 	int wake_fd;
 };
 
+/* A limit of the exception path, shared by the workers: token bucket of 100 ms, kept as the time up
+ * to which the tokens are used up. */
+struct mr_exception_limit {
+	uint64_t packets_per_second;
+	uint64_t bytes_per_second;
+	_Atomic uint64_t packets_until; /* cycles; w, r: workers */
+	_Atomic uint64_t bytes_until;   /* cycles; w, r: workers */
+};
+
 struct mr_port {
 	/* read-only while workers run */
 	uint16_t index; /* in the configuration */
@@ -79,6 +88,7 @@ struct mr_port {
 	struct mr_port_queue queues[MR_PORT_WORKERS_MAX];
 	struct rte_mempool *pool;
 	struct mrf_port_stats *stats[MR_PORT_WORKERS_MAX]; /* w: that worker, r: control */
+	bool has_tap; /* packets that are not for the bus go to a TAP device (exception.h) */
 	/* shared-out */
 	/* w: table writer, r: workers, which do not use a port while it is down. [port.link] */
 	_Atomic bool link_up;
@@ -104,6 +114,10 @@ struct mr_port {
 	struct mr_steer *steer; /* the XDP program attached for the port, or NULL */
 	bool xdp_native;        /* the program runs in the interface's driver */
 	uint32_t rx_queues;     /* the interface's */
+	int tap_fd;             /* the TAP device, only if has_tap */
+	/* shared by the workers */
+	struct mr_exception_limit exception_in; /* from the port to the TAP device */
+	struct mr_exception_limit exception_out;
 };
 
 /* Opens the devices, the pool and a queue pair for each worker, as far as the device has them, and

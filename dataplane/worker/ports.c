@@ -10,6 +10,7 @@
 
 #include "dataplane/port/answer.h"
 #include "dataplane/port/memif_ring.h"
+#include "dataplane/worker/exception.h"
 #include "dataplane/worker/sleep_ports.h"
 
 /* Frames of a burst that are to be taken, and the buffers to be freed after it. */
@@ -152,6 +153,18 @@ static enum verdict sort_frame(struct mr_worker *w, struct mr_frame *f, bool pas
 	return pass_on(w, f, worker) ? TAKEN : DISCARDED;
 }
 
+/* Hands a packet that is not a frame to the kernel. Each packet is counted once: as handed over, or
+ * by the reason why not. */
+static void except(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m)
+{
+	if (!mr_exception_is_for(wp->port, m)) {
+		mr_count(w->stats->drop_not_ip, 1);
+		mr_count(wp->stats->rx_discarded, 1);
+	} else if (!mr_worker_exception(w, wp, m)) {
+		mr_count(wp->stats->rx_discarded, 1);
+	}
+}
+
 /* Sorts one packet: answers it, discards it, passes it on, or adds its frame to the batch. */
 static void sort_packet(struct mr_worker *w, struct mr_worker_port *wp, struct rte_mbuf *m,
 	unsigned checked, bool passed, struct batch *b)
@@ -163,6 +176,11 @@ static void sort_packet(struct mr_worker *w, struct mr_worker_port *wp, struct r
 	struct mr_packet k;
 
 	fault = mr_packet_parse(wp->port, at, m->data_len, checked, &k);
+	if (mr_unlikely(wp->port->has_tap && mr_exception_is_one(fault, &k))) {
+		except(w, wp, m);
+		b->done[b->done_count++] = m;
+		return;
+	}
 	if (mr_unlikely(fault != MR_PACKET_OK)) {
 		count_fault(w->stats, fault);
 		mr_count(wp->stats->rx_discarded, 1);
@@ -386,5 +404,5 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->rx_entries = p->rx_entries;
 	wp->wake_fd = has_queue ? p->queues[w->index].wake_fd : -1;
 	w->ports_count++;
-	return 0;
+	return p->has_tap ? mr_worker_exceptions_open(w) : 0;
 }

@@ -23,6 +23,8 @@ static bool work_waits(struct mr_worker *w)
 		return true;
 	if (!mr_bytes_empty(&w->handoff.from_control)) /* [worker.sleep] */
 		return true;
+	if (w->exception.open && !mr_bytes_empty(&w->exception.from_control)) /* [worker.sleep] */
+		return true;
 	for (unsigned from = 0; from < w->workers; from++)
 		if (from != w->index && !mr_spsc_empty(w->mesh_in[from]))
 			return true;

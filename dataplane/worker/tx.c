@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tx: the last stage of a round. Publishes the tails of written rings and releases the heads of
  * read ones. */
+#include "dataplane/worker/exception.h"
 #include "dataplane/worker/flows.h"
 #include "dataplane/worker/share.h"
 
@@ -44,5 +45,7 @@ void mr_worker_tx(struct mr_worker *w)
 	release_heads(w);
 	mr_worker_flows_run(w);
 	mr_worker_ports_tx(w);
+	if (mr_unlikely(w->exception.open))
+		mr_worker_exceptions(w);
 	mr_worker_mesh_wake(w);
 }

@@ -274,6 +274,7 @@ int mr_worker_new(const struct mr_worker_config *c, struct mr_table *table,
 	w->mesh.queued_end = &w->mesh.queued;
 	w->page_fd = w->epoll_fd = w->bell_fd = -1;
 	w->handoff.channel = mr_channel_none();
+	w->exception.channel = mr_channel_none();
 	error = mr_directory_init(&w->directory, c->slots);
 	if (error == 0)
 		error = open_bells(w);
@@ -323,6 +324,7 @@ void mr_worker_free(struct mr_worker *w)
 	free(w->mesh.sources);
 	mr_fans_free(w->fans);
 	mr_channel_close(&w->handoff.channel);
+	mr_channel_close(&w->exception.channel);
 	mr_worker_page_unmap(w->page);
 	close_fd(w->page_fd);
 	close_fd(w->epoll_fd);

@@ -128,6 +128,15 @@ struct mr_handoff_ring {
 	_Atomic bool control_takes_peer; /* w: table writer */
 };
 
+/* Rings of packets to and from control, for ports with a TAP device. */
+struct mr_exception_ring {
+	bool open;
+	bool dirty; /* packets to publish */
+	struct mr_channel channel;
+	struct mr_bytes_producer to_control;
+	struct mr_bytes_consumer from_control;
+};
+
 /* A worker's part of a port. */
 struct mr_worker_port {
 	/* read-only while the worker runs */
@@ -245,6 +254,7 @@ struct mr_worker {
 	bool block_expels;         /* closes it then */
 	bool bind_mac;             /* discards frames from another MAC than the session's */
 	struct mr_handoff_ring handoff;
+	struct mr_exception_ring exception;
 	struct mr_worker_page *page;
 	struct mr_worker_page_owner page_owner;
 	int page_fd;

@@ -15,8 +15,10 @@
 #define LOOK_NS   1000000000ull
 #define MAC_BYTES 18
 
-_Static_assert(sizeof(struct mrf_port_stats) == MR_CACHE_LINE, "a line for each port and worker");
-_Static_assert(sizeof(struct mrf_port_state) == MR_CACHE_LINE, "stats_at uses one stride for both");
+_Static_assert(
+	sizeof(struct mrf_port_stats) % MR_CACHE_LINE == 0, "lines of its own for each worker");
+_Static_assert(sizeof(struct mrf_port_state) <= sizeof(struct mrf_port_stats),
+	"stats_at uses one stride for both");
 
 /* Returns entry `index` of the ports' statistics: a PortStats for each port and worker, then a
  * PortState for each port. */
@@ -163,6 +165,7 @@ static uint32_t list_port(struct mrf_builder *b, const struct mr_port *p)
 		.udp_port = p->udp_port,
 		.queues = p->queues_count,
 		.mtu = mr_port_mtu(p),
+		.tap = mrf_str(p->config->tap),
 		.xdp_program = mr_port_xdp_program(p),
 		.xdp = xdp,
 	};

@@ -406,6 +406,7 @@ void mr_writer_request(struct mr_writer *wr, struct mrf_table m, int fd)
 	case MRF_LINK_BODY_LINK_LIST_PORTS: mr_writer_ports_list(wr, id); break;
 	case MRF_LINK_BODY_PORT_EDIT: mr_writer_port_edit(wr, id, body); break;
 	case MRF_LINK_BODY_LINK_LIST_PORT_RULES: mr_writer_port_rules_list(wr, id, body); break;
+	case MRF_LINK_BODY_LINK_OPEN_TAPS: mr_writer_taps_open(wr, id); break;
 	default:
 		mr_count(wr->stats->bad_link_messages, 1);
 		mr_writer_link_result(

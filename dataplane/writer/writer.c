@@ -57,7 +57,7 @@ static int open_stats(struct mr_writer *wr)
 	uint32_t worker_stride =
 		(uint32_t)mr_align_up(sizeof(struct mrf_worker_stats), MR_CACHE_LINE);
 	uint32_t ports = wr->config->ports.open_count;
-	uint32_t port_lines = ports * (wr->workers_count + 1);
+	uint32_t port_stride = sizeof(struct mrf_port_stats);
 	struct mrf_stats_header h = {
 		.magic = MR_STATS_MAGIC,
 		.workers = wr->workers_count,
@@ -65,12 +65,12 @@ static int open_stats(struct mr_writer *wr)
 		.table_offset = 2 * MR_CACHE_LINE,
 		.worker_offset = 1024,
 		.worker_stride = worker_stride,
-		.session_offset =
-			1024 + wr->workers_count * worker_stride + port_lines * MR_CACHE_LINE,
+		.session_offset = 1024 + wr->workers_count * worker_stride +
+				  ports * (wr->workers_count + 1) * port_stride,
 		.session_stride = sizeof(struct mrf_session_stats),
 		.ports = ports,
 		.port_offset = 1024 + wr->workers_count * worker_stride,
-		.port_stride = MR_CACHE_LINE,
+		.port_stride = port_stride,
 		.tsc_hz = rte_get_tsc_hz(),
 	};
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;

@@ -67,6 +67,10 @@ struct mr_config_port {
 	bool memif_trusted;       /* default: no */
 	uint32_t memif_id;
 	uint32_t queue_entries; /* each receive and transmit ring, default 2,048 */
+	char tap[16];           /* TAP device of the exception path; empty: none */
+	/* limits of the exception path, each way */
+	uint32_t tap_packets_per_second;
+	uint32_t tap_bytes_per_second;
 	struct mr_config_rule rules[MR_CONFIG_PORT_RULES_MAX]; /* af_xdp */
 	uint32_t rules_count;
 };

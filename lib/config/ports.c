@@ -16,6 +16,9 @@
 #define MTU_MIN      1280u
 #define MTU_MAX      9216u
 #define MEMIF_ID_MAX 65535u
+/* 2 Gbit/s each way, and enough packets for as many of a common size. */
+#define TAP_PACKETS_PER_SECOND 250000u
+#define TAP_BYTES_PER_SECOND   250000000u
 
 enum {
 	FOR_AF_XDP = 1 << MR_CONFIG_DRIVER_AF_XDP,
@@ -89,6 +92,25 @@ static int set_interface(struct mr_config_port *p, const char *value, struct mr_
 		strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
 		return expect(f, "the name of an interface, at most 15 bytes");
 	return set_text(p->device, sizeof(p->device), value, f, "the name of an interface");
+}
+
+static int set_tap(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	if (strlen(value) >= sizeof(p->tap) || strpbrk(value, "/: \t\"'[]()%") != NULL ||
+		strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+		return expect(f, "the name of a TAP device, at most 15 bytes");
+	return set_text(p->tap, sizeof(p->tap), value, f, "the name of a TAP device");
+}
+
+static int set_tap_packets(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	return set_number(&p->tap_packets_per_second, value, 1, 100000000, f);
+}
+
+static int set_tap_bytes(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
+{
+	/* A packet of the largest size must fit the burst. */
+	return set_number(&p->tap_bytes_per_second, value, 100000, UINT32_MAX, f);
 }
 
 static int set_socket(struct mr_config_port *p, const char *value, struct mr_config_fault *f)
@@ -277,6 +299,9 @@ static const struct {
 	{"limit", FOR_AF_XDP, set_limit, true},
 	{"allow", FOR_AF_XDP, set_allow, true},
 	{"deny", FOR_AF_XDP, set_deny, true},
+	{"tap", FOR_MEMIF | FOR_TAP, set_tap},
+	{"tap_packets_per_second", FOR_MEMIF | FOR_TAP, set_tap_packets},
+	{"tap_bytes_per_second", FOR_MEMIF | FOR_TAP, set_tap_bytes},
 };
 
 #define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
@@ -343,6 +368,8 @@ static int check_port(const struct mr_config_port *p, const char *text, struct m
 	/* On an interface of the kernel the port may have the kernel's addresses. */
 	if (p->addresses_count == 0 && p->driver != MR_CONFIG_DRIVER_AF_XDP)
 		return expect(f, "also address=ADDRESS/PREFIX, once or more");
+	if (p->driver != MR_CONFIG_DRIVER_MEMIF && strcmp(p->tap, p->device) == 0)
+		return expect(f, "another name for tap= than for interface=");
 	return 0;
 }
 
@@ -356,6 +383,8 @@ int mr_config_port_parse(
 	memset(p, 0, sizeof(*p));
 	p->udp_port = MR_CONFIG_UDP_PORT;
 	p->queue_entries = MR_CONFIG_QUEUE_ENTRIES;
+	p->tap_packets_per_second = TAP_PACKETS_PER_SECOND;
+	p->tap_bytes_per_second = TAP_BYTES_PER_SECOND;
 	mr_config_printable(f->found, sizeof(f->found), text, strlen(text));
 	if (strlen(text) >= sizeof(copy))
 		return expect(f, "at most 1,023 bytes");
@@ -395,6 +424,18 @@ static bool share_device(
 				  b->memif_id < a->memif_id + workers));
 }
 
+/* True if `a` is the name of an interface that `b` makes or opens. */
+static bool names_interface(const char *a, const struct mr_config_port *b)
+{
+	return a[0] != '\0' && (strcmp(a, b->tap) == 0 || (b->driver != MR_CONFIG_DRIVER_MEMIF &&
+								  strcmp(a, b->device) == 0));
+}
+
+static bool share_tap(const struct mr_config_port *a, const struct mr_config_port *b)
+{
+	return names_interface(a->tap, b) || names_interface(b->tap, a);
+}
+
 #define SHARED_BYTES 120
 
 /* Finds what two ports share, and writes it and what each of them needs of its own. */
@@ -409,6 +450,9 @@ static bool find_shared(const struct mr_config_port *a, const struct mr_config_p
 	} else if (share_device(a, b, workers)) {
 		snprintf(shared, SHARED_BYTES, "%s", b->device);
 		*what = "a PCI address, an interface, or a socket and ids (one for each worker),";
+	} else if (share_tap(a, b)) {
+		snprintf(shared, SHARED_BYTES, "%s", b->tap);
+		*what = "a TAP device";
 	} else if (address != NULL) {
 		mr_config_network_text(address, shared, SHARED_BYTES);
 		*what = "addresses";

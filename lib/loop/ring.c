@@ -32,6 +32,7 @@ static int restrict_and_enable(struct io_uring *ring)
 		IORING_OP_RECVMSG,
 		IORING_OP_SENDMSG,
 		IORING_OP_READ,
+		IORING_OP_WRITE,
 		IORING_OP_ASYNC_CANCEL,
 	};
 	struct io_uring_restriction r[sizeof(allowed)] = {0};

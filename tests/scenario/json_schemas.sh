@@ -97,7 +97,8 @@ options=(--cpus "$(taskset -cp $$ | sed 's/.*[:,-] *//')" --set workers.poll=ada
 part=part
 if net_try; then
 	net_pair 1
-	options+=(--port "$(net_af_xdp)")
+	options+=(--port "$(net_af_xdp)"
+		--port "memif,socket=$dir/memif.sock,role=server,tap=mrh$$,address=10.95.0.1/24")
 	part=''
 fi
 bus_start "${options[@]}"
