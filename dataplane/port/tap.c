@@ -9,7 +9,8 @@
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 
-#define MTU_DEFAULT 1500
+/* DPDK's driver sends no larger packet, and cannot be told another MTU. */
+#define MTU_MAX 1500
 
 static int prepare(struct mr_port *p, unsigned workers)
 {
@@ -22,10 +23,13 @@ static int prepare(struct mr_port *p, unsigned workers)
 	if (access("/dev/net/tun", R_OK | W_OK) != 0)
 		return mr_port_refuse(p, -errno, "/dev/net/tun cannot be opened",
 			"load its module (modprobe tun), and start the data plane as root");
+	if (p->config->mtu > MTU_MAX)
+		return mr_port_refuse(p, -EINVAL, "mtu is above what a tap port carries, 1,500",
+			"lower mtu= of the port in ports.open, or use a memif");
 	mr_port_choose_mac(p);
 	/* The driver warns of flow rules that the kernel does not support; the port needs none. */
 	(void)rte_log_set_level_pattern("pmd.net.tap", RTE_LOG_CRIT);
-	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_DEFAULT;
+	p->mtu = p->config->mtu != 0 ? p->config->mtu : MTU_MAX;
 	return 0;
 }
 

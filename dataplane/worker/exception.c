@@ -5,7 +5,7 @@
 
 #include "dataplane/worker/flows.h"
 
-#define RING_BYTES  (1u << 20) /* each way */
+#define RING_BYTES  (4u << 20) /* each way */
 #define BURST       32u        /* packets sent in a round */
 #define ETHER_BYTES 14u
 #define TAG_BYTES   4u /* VLAN */

@@ -431,9 +431,13 @@ static bool names_interface(const char *a, const struct mr_config_port *b)
 								  strcmp(a, b->device) == 0));
 }
 
-static bool share_tap(const struct mr_config_port *a, const struct mr_config_port *b)
+/* Returns the name of an interface that both make or open, one of them as its TAP device; NULL:
+ * there is none. */
+static const char *shared_tap(const struct mr_config_port *a, const struct mr_config_port *b)
 {
-	return names_interface(a->tap, b) || names_interface(b->tap, a);
+	if (names_interface(a->tap, b))
+		return a->tap;
+	return names_interface(b->tap, a) ? b->tap : NULL;
 }
 
 #define SHARED_BYTES 120
@@ -450,8 +454,8 @@ static bool find_shared(const struct mr_config_port *a, const struct mr_config_p
 	} else if (share_device(a, b, workers)) {
 		snprintf(shared, SHARED_BYTES, "%s", b->device);
 		*what = "a PCI address, an interface, or a socket and ids (one for each worker),";
-	} else if (share_tap(a, b)) {
-		snprintf(shared, SHARED_BYTES, "%s", b->tap);
+	} else if (shared_tap(a, b) != NULL) {
+		snprintf(shared, SHARED_BYTES, "%s", shared_tap(a, b));
 		*what = "a TAP device";
 	} else if (address != NULL) {
 		mr_config_network_text(address, shared, SHARED_BYTES);

@@ -11,7 +11,8 @@
  *   3  the same with the bytes as header and messages, but for the session
  *   4  time passes, ARGUMENT times 20 ms
  *   5  buffers run out, or are there again
- *   6  a record of control for session ARGUMENT
+ *   6  a record of control for session ARGUMENT; with bit 6 of the operation, a packet of control
+ *      for the port
  *   7  session ARGUMENT sends from another address, as 2; bit 6: with a valid proof of it
  * Bit 7 of the operation: the other worker receives it.
  */
@@ -20,6 +21,7 @@
 
 #include <rte_mbuf.h>
 
+#include "dataplane/worker/exception.h"
 #include "tests/support/net/rig.h"
 
 #define SESSIONS 4u
@@ -75,6 +77,17 @@ static uint32_t take_block(struct input *in, uint8_t *to, uint32_t capacity)
 static struct mrf_network_path path_of(uint8_t n)
 {
 	return mr_rig_path(n & 1, (uint16_t)(4001 + n % PATHS));
+}
+
+/* Half of the inputs have a port with a TAP device. */
+static void open_exceptions(void)
+{
+	const struct mr_exception_limit limit = {1000, 1000000, 0, 0};
+
+	r.port.exception_in = r.port.exception_out = limit;
+	r.port.has_tap = true;
+	for (unsigned i = 0; i < 2; i++)
+		expect(mr_worker_exceptions_open(r.workers[i]) == 0);
 }
 
 static void open_all(void)
@@ -244,6 +257,31 @@ static void send_control(struct input *in, unsigned worker, uint8_t argument)
 	(void)mr_bytes_publish(ring);
 }
 
+/* Control's packets for the port, whose records are not trusted. */
+static void send_exception(struct input *in, unsigned worker, uint8_t argument)
+{
+	struct mr_exception_ring *x = &r.workers[worker]->exception;
+	struct mr_bytes_producer ring;
+	uint8_t block[512];
+	uint32_t bytes = take_block(in, block, sizeof(block));
+	struct mrf_exception_header h = {.bytes = bytes};
+	uint8_t *to;
+
+	if (!x->open)
+		return;
+	mr_bytes_producer_init(
+		&ring, x->channel.down_shared, x->channel.down_map, x->channel.down_bytes);
+	to = mr_bytes_claim(&ring, sizeof(h) + bytes);
+	if (to == NULL)
+		return;
+	if (argument & 0x40 && bytes >= sizeof(h))
+		memcpy(&h, block, sizeof(h));
+	memcpy(to, &h, sizeof(h));
+	memcpy(to + sizeof(h), block, bytes);
+	mr_bytes_push(&ring, sizeof(h) + bytes);
+	(void)mr_bytes_publish(&ring);
+}
+
 static void step(struct input *in, bool *starved)
 {
 	uint8_t operation = take_byte(in), argument = take_byte(in);
@@ -259,7 +297,12 @@ static void step(struct input *in, bool *starved)
 	case 3: send_frame(in, worker, argument, true, false); break;
 	case 4: mr_rig_wait_ms(&r, argument * 20u); break;
 	case 5: *starved = !*starved; break;
-	case 6: send_control(in, worker, argument); break;
+	case 6:
+		if (operation & 0x40)
+			send_exception(in, worker, argument);
+		else
+			send_control(in, worker, argument);
+		break;
 	case 7: send_frame(in, worker, argument, false, true); break;
 	}
 	if (*starved)
@@ -280,10 +323,12 @@ static void check_counts(void)
 			   s->hellos_retried + s->hellos_taken + s->closes_sent + s->drop_not_ip +
 			   s->drop_bad_ip + s->drop_ip_options + s->drop_not_ours +
 			   s->drop_bad_udp + s->drop_bad_frame + s->drop_bad_frame_length +
-			   s->drop_no_session + s->drop_wrong_path + s->drop_wrong_mac +
-			   s->drop_duplicate_frame + s->drop_pass_full + s->drop_bad_hello +
-			   s->drop_rate + s->drop_no_buffer + s->drop_handoff_full +
-			   s->drop_reliable_again + s->drop_reliable_window + s->bad_acks;
+			   s->drop_no_session + s->drop_wrong_path + s->drop_wrong_mac + s->drop_duplicate_frame +
+			   s->drop_pass_full + s->drop_bad_hello + s->drop_rate +
+			   s->drop_no_buffer + s->drop_handoff_full + s->drop_reliable_again +
+			   s->drop_reliable_window + s->bad_acks + r.port_stats[i].exception_in +
+			   r.port_stats[i].drop_exception_rate +
+			   r.port_stats[i].drop_exception_full;
 	}
 	expect(counted >= packets);
 }
@@ -294,6 +339,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool starved = false;
 
 	open_all();
+	if (size % 2 != 0)
+		open_exceptions();
 	while (in.left > 0)
 		step(&in, &starved);
 	check_counts();

@@ -212,6 +212,46 @@ static void set_takes_ports_parted_by_semicolons(void **state)
 	assert_int_equal(config.workers.poll, MR_CONFIG_POLL_AUTO);
 }
 
+static void tap_has_a_name_and_limits(void **state)
+{
+	(void)state;
+	parse("memif,socket=/x,address=10.0.0.1/24");
+	assert_string_equal(port.tap, "");
+	parse("memif,socket=/x,address=10.0.0.1/24,tap=host0");
+	assert_string_equal(port.tap, "host0");
+	assert_int_equal(port.tap_packets_per_second, 250000);
+	assert_int_equal(port.tap_bytes_per_second, 250000000);
+	parse("tap,interface=a,address=10.0.0.1/24,tap=b,tap_packets_per_second=7,"
+	      "tap_bytes_per_second=4294967295");
+	assert_int_equal(port.tap_packets_per_second, 7);
+	assert_int_equal(port.tap_bytes_per_second, UINT32_MAX);
+	refuse("memif,tap=0123456789abcdef", "tap=0123456789abcdef", "at most 15 bytes");
+	refuse("memif,tap=", "tap=", "the name of a TAP device");
+	refuse("memif,tap=a%d", "tap=a%d", "the name of a TAP device");
+	refuse("memif,tap_packets_per_second=0", "tap_packets_per_second=0", "from 1 to");
+	refuse("memif,tap_bytes_per_second=99999", "tap_bytes_per_second=99999", "from 100000 to");
+	refuse("af_xdp,tap=x", "tap=x", "one of the keys of af_xdp");
+	refuse("tap,interface=a,address=10.0.0.1/24,tap=a",
+		"tap,interface=a,address=10.0.0.1/24,tap=a", "another name for tap=");
+}
+
+static void taps_that_are_shared_are_refused(void **state)
+{
+	char error[512];
+
+	(void)state;
+	assert_int_equal(load_set("ports.open=memif,socket=/a,address=10.0.0.1/24,tap=x;"
+				  "memif,socket=/b,address=10.0.1.1/24,tap=x",
+				 error, sizeof(error)),
+		-EINVAL);
+	assert_non_null(strstr(error, "found x twice; expected a TAP device of its own"));
+	assert_int_equal(load_set("ports.open=memif,socket=/a,address=10.0.0.1/24,tap=x;"
+				  "tap,interface=x,address=10.0.1.1/24",
+				 error, sizeof(error)),
+		-EINVAL);
+	assert_non_null(strstr(error, "found x twice; expected a TAP device of its own"));
+}
+
 static void ports_that_share_are_refused(void **state)
 {
 	char error[512];
@@ -333,6 +373,8 @@ int main(void)
 		cmocka_unit_test(bad_texts_are_refused_by_the_part_that_is_wrong),
 		cmocka_unit_test(bad_addresses_are_refused),
 		cmocka_unit_test(set_takes_ports_parted_by_semicolons),
+		cmocka_unit_test(tap_has_a_name_and_limits),
+		cmocka_unit_test(taps_that_are_shared_are_refused),
 		cmocka_unit_test(ports_that_share_are_refused),
 		cmocka_unit_test(memifs_on_one_socket_need_ids_for_all_workers),
 		cmocka_unit_test(more_ports_than_there_may_be_are_refused),
