@@ -15,11 +15,8 @@ _Static_assert(sizeof(struct mrf_exception_header) == 8, "shared between process
 int mr_worker_exceptions_open(struct mr_worker *w)
 {
 	struct mr_exception_ring *x = &w->exception;
-	int error;
+	int error = mr_channel_new(&x->channel, "millrace-exceptions", RING_BYTES, RING_BYTES);
 
-	if (x->open)
-		return 0;
-	error = mr_channel_new(&x->channel, "millrace-exceptions", RING_BYTES, RING_BYTES);
 	if (error != 0)
 		return error;
 	mr_bytes_producer_init(
@@ -27,7 +24,7 @@ int mr_worker_exceptions_open(struct mr_worker *w)
 	mr_bytes_consumer_init(&x->from_control, x->channel.down_shared, x->channel.down_map,
 		x->channel.down_bytes);
 	x->open = true;
-	return mr_worker_watch(w, x->channel.worker_bell_fd);
+	return 0;
 }
 
 static void copy_out(const struct rte_mbuf *m, uint8_t *to)

@@ -15,7 +15,7 @@
 #include "dataplane/port/exception.h"
 #include "dataplane/worker/worker.h"
 
-/* Makes the worker's rings, once. -ENOMEM, -EMFILE. */
+/* Makes the worker's rings. Their doorbell is to be watched (mr_worker_watch). -ENOMEM, -EMFILE. */
 int mr_worker_exceptions_open(struct mr_worker *w);
 /* Copies a packet for control, which the caller keeps. False: dropped and counted. */
 bool mr_worker_exception(struct mr_worker *w, struct mr_worker_port *wp, const struct rte_mbuf *m);

@@ -404,5 +404,5 @@ int mr_worker_port_add(struct mr_worker *w, struct mr_port *p)
 	wp->rx_entries = p->rx_entries;
 	wp->wake_fd = has_queue ? p->queues[w->index].wake_fd : -1;
 	w->ports_count++;
-	return p->has_tap ? mr_worker_exceptions_open(w) : 0;
+	return 0;
 }

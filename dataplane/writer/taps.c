@@ -2,7 +2,21 @@
 /* Gives control the TAP devices of ports, and the rings of packets (LinkOpenTaps). */
 #include "dataplane/writer/writer.h"
 
+#include "dataplane/worker/exception.h"
+
 #define FDS_PER_WORKER 3u
+
+int mr_writer_taps_worker(const struct mr_writer *wr, struct mr_worker *w)
+{
+	bool wanted = false;
+	int error;
+
+	for (unsigned i = 0; i < wr->ports_count; i++)
+		wanted = wanted || wr->ports[i].has_tap;
+	error = wanted ? mr_worker_exceptions_open(w) : 0;
+	return wanted && error == 0 ? mr_worker_watch(w, w->exception.channel.worker_bell_fd)
+				    : error;
+}
 
 static unsigned add_rings(const struct mr_writer *wr, int *fds)
 {

@@ -268,6 +268,8 @@ static int open_workers(struct mr_writer *wr)
 		error = mr_worker_new(&c, wr->table, stats, &wr->workers[i]);
 		for (unsigned p = 0; error == 0 && p < wr->ports_count; p++)
 			error = mr_worker_port_add(wr->workers[i], &wr->ports[p]);
+		if (error == 0)
+			error = mr_writer_taps_worker(wr, wr->workers[i]);
 		if (error != 0)
 			return error;
 	}

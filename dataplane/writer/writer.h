@@ -377,7 +377,8 @@ void mr_writer_ports_look(struct mr_writer *wr);
 /* Call it when no worker has a buffer of a port any more. */
 void mr_writer_ports_close(struct mr_writer *wr);
 void mr_writer_ports_list(struct mr_writer *wr, uint64_t id);
-/* taps.c: answers LinkOpenTaps. */
+/* taps.c: makes the rings of a new worker, if a port has a TAP device; answers LinkOpenTaps. */
+int mr_writer_taps_worker(const struct mr_writer *wr, struct mr_worker *w);
 void mr_writer_taps_open(struct mr_writer *wr, uint64_t id);
 
 /* port_rules.c */
