@@ -136,6 +136,8 @@ both() { # NAME OPTION...
 }
 per_second() { jq .delivered_per_second "$dir/$1.messages"; }
 gigabits() { jq '.end.sum_received.bits_per_second / 1e9' "$dir/$1.tcp"; }
+busy() { "$millrace" workers --json | jq '[.[].busy_cycles] | add'; }
+packets() { "$millrace" ports --json | jq '.[0] | .exception_in + .exception_out'; }
 # Keeps a figure for the table.
 keep() { printf '%s\t%s\n' "$1" "$2" >>"$dir/figures"; }
 
@@ -143,7 +145,9 @@ for ((round = 1; round <= repeat; round++)); do
 	messages alone
 	both to
 	both from --reverse
+	cycles=$(busy) count=$(packets)
 	tcp idle_to
+	cycles=$(($(busy) - cycles)) count=$(($(packets) - count))
 	tcp idle_from --reverse
 	keep "messages alone, million/s" "$(jq -n "$(per_second alone) / 1e6")"
 	keep "messages with TCP to the host, million/s" "$(jq -n "$(per_second to) / 1e6")"
@@ -154,6 +158,7 @@ for ((round = 1; round <= repeat; round++)); do
 	keep "TCP from the host with messages, Gbit/s" "$(gigabits from)"
 	keep "TCP to the host alone, Gbit/s" "$(gigabits idle_to)"
 	keep "TCP from the host alone, Gbit/s" "$(gigabits idle_from)"
+	keep "worker's cycles a packet, TCP alone" "$((cycles / count))"
 	say "round $round of $repeat"
 done
 
