@@ -299,9 +299,9 @@ static const struct {
 	{"limit", FOR_AF_XDP, set_limit, true},
 	{"allow", FOR_AF_XDP, set_allow, true},
 	{"deny", FOR_AF_XDP, set_deny, true},
-	{"tap", FOR_MEMIF | FOR_TAP, set_tap},
-	{"tap_packets_per_second", FOR_MEMIF | FOR_TAP, set_tap_packets},
-	{"tap_bytes_per_second", FOR_MEMIF | FOR_TAP, set_tap_bytes},
+	{"tap", FOR_MEMIF | FOR_TAP | FOR_PCI, set_tap},
+	{"tap_packets_per_second", FOR_MEMIF | FOR_TAP | FOR_PCI, set_tap_packets},
+	{"tap_bytes_per_second", FOR_MEMIF | FOR_TAP | FOR_PCI, set_tap_bytes},
 };
 
 #define OPTIONS_COUNT (sizeof(options) / sizeof(options[0]))
