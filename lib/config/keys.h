@@ -44,7 +44,7 @@ struct mr_config_fault {
 	uint32_t entry; /* of a list, from 1; 0: the fault is in no single entry */
 };
 
-#define MR_CONFIG_KEYS_COUNT 62
+#define MR_CONFIG_KEYS_COUNT 64
 extern const struct mr_config_key mr_config_keys[MR_CONFIG_KEYS_COUNT];
 
 /* Returns the key, or NULL if there is none of this name. */
