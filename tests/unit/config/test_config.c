@@ -134,7 +134,7 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 	(void)state;
 	expect_error("run_dir: /x\n\nwrokers:\n  count: 2\n",
 		"3: wrokers: found an unknown key (did you mean workers?); "
-		"expected one of run_dir, workers, channels, tables, mesh, ports, "
+		"expected one of run_dir, workers, channels, tables, mesh, ports, multicast, "
 		"sessions, peers, messages, queues, services, access, log");
 	expect_error("mesh:\n  blocks: 64\n  bricks: 1\n",
 		"3: mesh.bricks: found an unknown key (did you mean mesh.blocks?); "
@@ -143,9 +143,10 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 						 "expected one of ring_entries, blocks");
 	expect_error("mesh: {blocks: 64,\n bad\001key: 1}\n",
 		"1: found a fault (control characters are not allowed); expected YAML");
-	expect_error("'': 1\n", "1: nothing: found an unknown key; "
-				"expected one of run_dir, workers, channels, tables, mesh, ports, "
-				"sessions, peers, messages, queues, services, access, log");
+	expect_error("'': 1\n",
+		"1: nothing: found an unknown key; "
+		"expected one of run_dir, workers, channels, tables, mesh, ports, multicast, "
+		"sessions, peers, messages, queues, services, access, log");
 }
 
 static void bad_values_are_refused_with_what_was_expected(void **state)

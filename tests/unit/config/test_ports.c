@@ -209,7 +209,7 @@ static void set_takes_ports_parted_by_semicolons(void **state)
 	assert_int_equal(config.ports.open_count, 2);
 	assert_string_equal(config.ports.open[0].name, "tap0");
 	assert_string_equal(config.ports.open[1].name, "memif1");
-	assert_int_equal(config.workers.poll, MR_CONFIG_POLL_AUTO);
+	assert_int_equal(config.workers.poll, MR_CONFIG_POLL_ADAPTIVE);
 }
 
 static void tap_has_a_name_and_limits(void **state)
