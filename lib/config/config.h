@@ -102,7 +102,7 @@ enum mr_config_block_over {
 };
 
 enum mr_config_poll {
-	MR_CONFIG_POLL_AUTO,     /* as adaptive */
+	MR_CONFIG_POLL_AUTO,     /* adaptive */
 	MR_CONFIG_POLL_ADAPTIVE, /* spin for spin_us without work, then sleep until there is some */
 	MR_CONFIG_POLL_BUSY,     /* never sleep */
 };

@@ -41,7 +41,7 @@ struct mr_config_key {
 struct mr_config_fault {
 	char found[128];
 	char expected[384];
-	uint32_t entry; /* of a list, from 1; 0: the fault is in no single entry */
+	uint32_t entry; /* number in a list, from 1; 0: the fault is in no single entry */
 };
 
 #define MR_CONFIG_KEYS_COUNT 64
