@@ -10,6 +10,8 @@
 static const struct mr_cli_column own[] = {
 	{"WORKER", "worker", .right = true},
 	{"CPU", "cpu", .right = true, .rank = 5},
+	{"NODE", "node_now", .right = true, .rank = 8},
+	{"PAGE_KIB", "page_kib", .right = true, .rank = 8},
 	{"STATE", "state", .screen_only = true, .good = "runs"},
 	{"BUSY%", "busy_percent", .right = true, .screen_only = true, .rank = 1},
 	{"IN", "rx_messages", .right = true, .rank = 2, .unit = MR_CLI_UNIT_COUNT},
@@ -36,16 +38,33 @@ static void state_cell(struct mr_cli_table *t, uint32_t silent_ms)
 	mr_cli_table_string(t, mrf_str(text));
 }
 
+/* Writes the CPU, its node and the size of pages. A control of an older release knows only to which
+ * CPU the worker was pinned by the configuration. */
+static void place_cells(
+	struct mr_cli_table *t, struct mrf_table row, const struct mrf_worker_stats *s)
+{
+	if (mrf_admin_worker_stats_bytes(row) >=
+		offsetof(struct mrf_worker_stats, page_kib) + sizeof(s->page_kib)) {
+		mr_cli_table_count(t, s->cpu_now);
+		mr_cli_table_count(t, s->node_now);
+		mr_cli_table_count(t, s->page_kib);
+		return;
+	}
+	if (mrf_admin_worker_cpu(row) >= 0)
+		mr_cli_table_count(t, (uint64_t)mrf_admin_worker_cpu(row));
+	else
+		mr_cli_table_none(t);
+	mr_cli_table_none(t);
+	mr_cli_table_none(t);
+}
+
 static void worker_row(struct mr_cli_table *t, struct mrf_table row)
 {
 	struct mrf_worker_stats s = mrf_admin_worker_stats(row);
 	uint64_t cycles = s.busy_cycles + s.idle_cycles;
 
 	mr_cli_table_count(t, mrf_admin_worker_worker(row));
-	if (mrf_admin_worker_cpu(row) >= 0)
-		mr_cli_table_count(t, (uint64_t)mrf_admin_worker_cpu(row));
-	else
-		mr_cli_table_none(t);
+	place_cells(t, row, &s);
 	state_cell(t, mrf_admin_worker_silent_ms(row));
 	mr_cli_table_real(t, cycles ? 100.0 * (double)s.busy_cycles / (double)cycles : 0);
 	mr_cli_table_count(t, s.rx_messages);
@@ -93,6 +112,8 @@ const struct mr_cli_verb mr_cli_workers = {
 	.operands = "",
 	.details = "All values are counted since the start of the data plane.\n"
 		   "\n"
+		   "CPU, NODE   where the worker ran last: the CPU and its NUMA node\n"
+		   "PAGE_KIB    size of the memory pages of its packets; 0: it has none\n"
 		   "BUSY%       share of busy cycles while the worker was awake\n"
 		   "CYCLES/MSG  busy cycles for each message received\n"
 		   "\n"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/base/compiler.h"
+#include "dataplane/port/interface.h"
 
 #define LINE_BYTES 4096
 
@@ -115,30 +116,8 @@ static void restrict_to(struct mr_machine *m, const cpu_set_t *affinity)
 				      (unrestricted && m->cpus[i].isolated);
 }
 
-/* Writes the directory of a card's device. */
-static void nic_path(const char *root, const char *nic, char *out, size_t bytes)
-{
-	if (strchr(nic, ':') != NULL)
-		snprintf(out, bytes, "%s/sys/bus/pci/devices/%s", root, nic);
-	else
-		snprintf(out, bytes, "%s/sys/class/net/%s/device", root, nic);
-}
-
 /* The device of a virtio interface is a child of the PCI device. */
 static const char *const places[] = {"", "/.."};
-
-int mr_machine_nic_node(const char *root, const char *nic)
-{
-	char device[PATH_MAX / 2], path[PATH_MAX], line[LINE_BYTES];
-
-	nic_path(root, nic, device, sizeof(device));
-	for (size_t i = 0; i < MR_ARRAY_COUNT(places); i++) {
-		snprintf(path, sizeof(path), "%s%s/numa_node", device, places[i]);
-		if (read_line(path, line))
-			return atoi(line);
-	}
-	return -1;
-}
 
 static void read_interrupt(const char *root, struct mr_machine *m, const char *number)
 {
@@ -156,7 +135,7 @@ static void read_interrupts(const char *root, struct mr_machine *m, const char *
 	const struct dirent *e;
 	DIR *d = NULL;
 
-	nic_path(root, nic, device, sizeof(device));
+	mr_interface_device(root, nic, device, sizeof(device));
 	for (size_t i = 0; d == NULL && i < MR_ARRAY_COUNT(places); i++) {
 		snprintf(path, sizeof(path), "%s%s/msi_irqs", device, places[i]);
 		d = opendir(path);
@@ -177,6 +156,6 @@ void mr_machine_read(const char *root, const cpu_set_t *affinity, const char *co
 	for (unsigned i = 0; i < nics_count; i++) {
 		read_interrupts(root, out, nics[i]);
 		if (out->nic_node < 0)
-			out->nic_node = mr_machine_nic_node(root, nics[i]);
+			out->nic_node = mr_interface_node(root, nics[i]);
 	}
 }

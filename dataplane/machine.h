@@ -17,7 +17,5 @@
  * that is missing counts as one that says nothing. */
 void mr_machine_read(const char *root, const cpu_set_t *affinity, const char *const *nics,
 	unsigned nics_count, struct mr_machine *out);
-/* Returns the NUMA node of a network card, or -1. */
-int mr_machine_nic_node(const char *root, const char *nic);
 
 #endif

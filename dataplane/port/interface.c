@@ -2,6 +2,7 @@
 #include "dataplane/port/interface.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -61,4 +62,40 @@ int mr_interface_look(const char *name, struct mr_interface *out)
 	error = look(fd, &r, out);
 	close(fd);
 	return error;
+}
+
+void mr_interface_device(const char *root, const char *nic, char *out, size_t bytes)
+{
+	if (strchr(nic, ':') != NULL)
+		snprintf(out, bytes, "%s/sys/bus/pci/devices/%s", root, nic);
+	else
+		snprintf(out, bytes, "%s/sys/class/net/%s/device", root, nic);
+}
+
+/* The device of a virtio interface is a child of the PCI device, which has the node. */
+static FILE *open_node(const char *root, const char *nic)
+{
+	char device[PATH_MAX / 2], path[PATH_MAX];
+	FILE *f;
+
+	mr_interface_device(root, nic, device, sizeof(device));
+	snprintf(path, sizeof(path), "%s/numa_node", device);
+	f = fopen(path, "re");
+	if (f != NULL)
+		return f;
+	snprintf(path, sizeof(path), "%s/../numa_node", device);
+	return fopen(path, "re");
+}
+
+int mr_interface_node(const char *root, const char *nic)
+{
+	FILE *f = open_node(root, nic);
+	int node = -1;
+
+	if (f == NULL)
+		return -1;
+	if (fscanf(f, "%d", &node) != 1 || node < 0)
+		node = -1;
+	fclose(f);
+	return node;
 }

@@ -7,6 +7,7 @@
 #define MILLRACE_PORT_INTERFACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mr_interface {
@@ -21,5 +22,11 @@ struct mr_interface {
 
 /* Reads the state of the interface called `name`. */
 int mr_interface_look(const char *name, struct mr_interface *out);
+
+/* Returns the NUMA node of a network card, or -1: it has none, or is no hardware. `root`: directory
+ * of the machine's files, "" for this machine. `nic`: an interface, or a PCI address. */
+int mr_interface_node(const char *root, const char *nic);
+/* Writes the directory of a network card's device. */
+void mr_interface_device(const char *root, const char *nic, char *out, size_t bytes);
 
 #endif

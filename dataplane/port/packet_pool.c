@@ -9,21 +9,30 @@
 #include <rte_mempool.h>
 
 #include "lib/base/compiler.h"
+#include "dataplane/port/pages.h"
 
-#define HUGE_PAGE_BYTES (2ul << 20)
+#define HUGE_PAGE_BYTES MR_HUGE_PAGE_BYTES
 /* Where the mapping goes if there is room. Some IOMMUs translate 39 bits of address only. */
 #define LOW_ADDRESS        ((void *)(64ul << 30))
 #define OBJECT_SLACK_BYTES 1024 /* headers of mempool and mbuf, padding */
 
-static int map_memory(struct mr_packet_pool *p, size_t bytes)
+static int map_memory(struct mr_packet_pool *p, size_t bytes, int node)
 {
 	size_t with_slack = bytes + HUGE_PAGE_BYTES;
-	void *map = mmap(LOW_ADDRESS, with_slack, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *map;
 
+	p->page_kib = HUGE_PAGE_BYTES / 1024;
+	p->map_bytes = bytes;
+	if (mr_pages_map_huge(LOW_ADDRESS, bytes, node, &p->map) == 0)
+		return 0;
+	map = mmap(LOW_ADDRESS, with_slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		0);
 	if (map == MAP_FAILED)
 		return -errno;
+	mr_pages_prefer(map, with_slack, node);
 	(void)madvise(map, with_slack, MADV_HUGEPAGE);
+	if (!mr_pages_transparent())
+		p->page_kib = 4;
 	p->map = map;
 	p->map_bytes = with_slack;
 	return 0;
@@ -48,12 +57,12 @@ static int populate(struct mr_packet_pool *p, uint32_t count, uint16_t data_byte
 }
 
 int mr_packet_pool_open(struct mr_packet_pool *p, const char *name, uint32_t count,
-	uint16_t data_bytes, uint32_t cache)
+	uint16_t data_bytes, uint32_t cache, int node)
 {
 	uint32_t object_bytes = (uint32_t)sizeof(struct rte_mbuf) + data_bytes;
 	size_t bytes =
 		mr_align_up((size_t)count * (object_bytes + OBJECT_SLACK_BYTES), HUGE_PAGE_BYTES);
-	int error = map_memory(p, bytes);
+	int error = map_memory(p, bytes, node);
 
 	if (error != 0)
 		return error;

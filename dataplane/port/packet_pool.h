@@ -23,12 +23,14 @@ struct mr_packet_pool {
 	struct rte_mempool *buffers; /* NULL: not open */
 	void *map;
 	size_t map_bytes;
+	uint32_t page_kib; /* 2,048 with hugepages or transparent ones, else 4 */
 };
 
 /* Makes `count` buffers of `data_bytes` each, headroom included. `cache`: buffers that an lcore
- * keeps. */
+ * keeps. `node`: NUMA node of the memory, if that has enough; -1: any. Takes free hugepages if
+ * there are enough of them, else transparent ones. */
 int mr_packet_pool_open(struct mr_packet_pool *p, const char *name, uint32_t count,
-	uint16_t data_bytes, uint32_t cache);
+	uint16_t data_bytes, uint32_t cache, int node);
 void mr_packet_pool_close(struct mr_packet_pool *p);
 
 #endif

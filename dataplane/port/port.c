@@ -199,6 +199,14 @@ static void set_link(struct mr_port *p, bool up)
 	atomic_store_explicit(&p->link_up, up, memory_order_release); /* [port.link] */
 }
 
+int mr_port_node(const struct mr_port *p)
+{
+	return p->config->driver == MR_CONFIG_DRIVER_MEMIF ||
+			       p->config->driver == MR_CONFIG_DRIVER_TAP
+		       ? -1
+		       : mr_interface_node("", p->config->device);
+}
+
 static int open_pool(struct mr_port *p, unsigned queues)
 {
 	uint32_t room = RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + ETHER_BYTES + mr_port_mtu(p);
@@ -210,7 +218,8 @@ static int open_pool(struct mr_port *p, unsigned queues)
 
 	snprintf(name, sizeof(name), "millrace-port-%u", p->index);
 	error = mr_packet_pool_open(&p->buffers, name, count,
-		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS);
+		(uint16_t)mr_align_up(room > least ? room : least, 8), CACHE_BUFFERS,
+		mr_port_node(p));
 	if (error != 0)
 		return mr_port_refuse(p, error, "no memory for the port's buffers",
 			"lower queue_entries or mtu of the port, or allow more memory");

@@ -127,6 +127,8 @@ int mr_port_open(
 /* Closes the port after the workers have stopped. Removes the XDP program, the socket file and the
  * interface that it made. */
 void mr_port_close(struct mr_port *p);
+/* Returns the NUMA node of the port's network card, or -1: it has none. */
+int mr_port_node(const struct mr_port *p);
 /* Handles what happened on events_fd. */
 void mr_port_serve(struct mr_port *p);
 /* Reads the link's state and the driver's counters into `state`; logs a change of the link. Called

@@ -3,6 +3,7 @@
 #include "dataplane/worker/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -118,11 +119,23 @@ static void look_after_sessions(struct mr_worker *w)
 	mr_worker_publish_tails(w);
 }
 
+/* Tells where the worker runs. The kernel answers without a system call (vDSO). */
+static void tell_place(struct mr_worker *w)
+{
+	unsigned cpu, node;
+
+	if (getcpu(&cpu, &node) < 0)
+		return;
+	mr_gauge(w->stats->cpu_now, cpu);
+	mr_gauge(w->stats->node_now, node);
+}
+
 void mr_worker_housekeep(struct mr_worker *w)
 {
 	const struct mr_router_counters *r = mr_router_counters(w->router);
 
 	w->housekept_at = w->round_start;
+	tell_place(w);
 	look_after_sessions(w);
 	mr_worker_udp_sessions_look(w);
 	/* Sessions that ended may have messages in the mesh: flush them before quiescence is

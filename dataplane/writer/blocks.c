@@ -26,7 +26,8 @@ int mr_writer_blocks_open(struct mr_writer *wr)
 	/* No caches: a worker needs only a few blocks for each megabyte. It frees blocks of other
 	 * workers; in its cache they would be lost to them. */
 	return mr_packet_pool_open(&wr->blocks, "millrace-mesh", blocks_count(wr),
-		MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0);
+		MR_BLOCK_BYTES + RTE_PKTMBUF_HEADROOM, 0,
+		wr->ports_count > 0 ? mr_port_node(&wr->ports[0]) : -1);
 }
 
 void mr_writer_blocks_close(struct mr_writer *wr)

@@ -141,6 +141,22 @@ static int open_mesh(struct mr_writer *wr)
 	return 0;
 }
 
+static uint64_t smaller_page(uint64_t a, uint32_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Tells the size of the pages in which packets and the mesh's blocks are. */
+static void tell_pages(struct mr_writer *wr)
+{
+	uint64_t kib = wr->blocks.page_kib;
+
+	for (unsigned p = 0; p < wr->ports_count; p++)
+		kib = smaller_page(kib, wr->ports[p].buffers.page_kib);
+	for (unsigned i = 0; i < wr->workers_count; i++)
+		mr_gauge(wr->workers[i]->stats->page_kib, kib);
+}
+
 static void fill_binds(
 	struct mr_queue_template *to, struct mrf_string *binds, const struct mr_config_template *t)
 {
@@ -227,6 +243,7 @@ static int open_workers(struct mr_writer *wr)
 	const struct mrf_stats_header *h = wr->stats_map;
 	uint8_t key[MR_COOKIE_KEY_BYTES];
 	uint64_t seed;
+	int error;
 
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
@@ -261,7 +278,6 @@ static int open_workers(struct mr_writer *wr)
 			.busy = wr->config->workers.poll == MR_CONFIG_POLL_BUSY,
 		};
 		void *stats = (char *)wr->stats_map + h->worker_offset + i * h->worker_stride;
-		int error;
 
 		c.queues.seed = seed + i;
 		memcpy(c.cookie_key, key, sizeof(key));
@@ -273,7 +289,9 @@ static int open_workers(struct mr_writer *wr)
 		if (error != 0)
 			return error;
 	}
-	return open_mesh(wr);
+	error = open_mesh(wr);
+	tell_pages(wr);
+	return error;
 }
 
 static void path_in_run_dir(const struct mr_writer *wr, const char *name, char *out, size_t bytes)

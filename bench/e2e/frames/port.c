@@ -60,9 +60,10 @@ void gen_port_open(struct gen_port *p, const char *vdev, unsigned cpu_index)
 	open_eal(vdev);
 	bench_pin(cpu_index);
 	bench_check(mr_packet_pool_open(&p->received, "bench-frames-rx", BUFFERS,
-			    DATA_BYTES + KERNEL_HEADROOM, BUFFERS_CACHED),
+			    DATA_BYTES + KERNEL_HEADROOM, BUFFERS_CACHED, -1),
 		"buffers");
-	bench_check(mr_packet_pool_open(&p->sent, "bench-frames-tx", BUFFERS_SENT, DATA_BYTES, 0),
+	bench_check(
+		mr_packet_pool_open(&p->sent, "bench-frames-tx", BUFFERS_SENT, DATA_BYTES, 0, -1),
 		"buffers");
 	open_device(p);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "dataplane/machine.h"
+#include "dataplane/port/interface.h"
 
 /* Two sockets of four cores with two threads each: the siblings are CPU n and CPU n + 8. CPUs 0 to
  * 3 and 8 to 11 are on node 0. */
@@ -276,8 +277,8 @@ static void a_machine_is_read(void **state)
 	/* The mask has all CPUs but the isolated one, so nobody chose it. */
 	assert_true(m.cpus[3].allowed && m.cpus[3].isolated);
 	assert_false(m.cpus[4].allowed);
-	assert_int_equal(mr_machine_nic_node(root, "0000:03:00.0"), 0);
-	assert_int_equal(mr_machine_nic_node(root, "veth0"), -1);
+	assert_int_equal(mr_interface_node(root, "0000:03:00.0"), 0);
+	assert_int_equal(mr_interface_node(root, "veth0"), -1);
 }
 
 static void an_affinity_that_somebody_chose_is_kept(void **state)
