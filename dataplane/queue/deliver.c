@@ -520,7 +520,7 @@ MR_ALWAYS_INLINE bool take_next(
 	}
 	mr_queue_ready_less(queue, e);
 	queue->apart_count--;
-	mr_key_take(q, queue, e);
+	mr_key_take_next(q, queue, e);
 	return true;
 }
 

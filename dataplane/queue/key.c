@@ -535,7 +535,7 @@ void mr_key_take(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_en
 		take_rare(q, queue, e);
 		return;
 	}
-	mr_prefetch(next);
+	mr_prefetch(next == NULL ? (const void *)k : next);
 	k->head = next == NULL ? 0 : ref_of(keys, next);
 	k->tail = next == NULL ? 0 : k->tail;
 	t->place = MR_TIME_OUT;
