@@ -34,7 +34,8 @@ static uint8_t *buffer_of(const struct mr_memif_queue *q, const struct mr_memif_
 	if (mr_unlikely(s->region >= MR_MEMIF_REGIONS_MAX))
 		return NULL;
 	region = &q->regions[s->region];
-	if (mr_unlikely(s->offset > region->bytes || s->length > region->bytes - s->offset))
+	if (mr_unlikely(region->at == NULL || s->offset > region->bytes ||
+			s->length > region->bytes - s->offset))
 		return NULL;
 	return region->at + s->offset;
 }
@@ -164,14 +165,14 @@ uint16_t mr_memif_rx(struct mr_memif_queue *q, struct rte_mbuf **m, uint16_t cou
 
 /* ---- send */
 
-static void store_slot(
-	struct mr_memif_queue *q, uint16_t at, uint32_t length, uint32_t offset, bool last)
+static void store_slot(struct mr_memif_queue *q, uint16_t at, uint32_t length, bool last)
 {
-	struct mr_memif_slot *s = &q->tx.shared->slots[at & (q->tx.slots - 1)];
+	uint32_t i = at & (q->tx.slots - 1);
+	struct mr_memif_slot *s = &q->tx.shared->slots[i];
 
 	if (q->client) {
 		s->region = 0;
-		s->offset = offset;
+		s->offset = q->tx.first + i * q->buffer_bytes;
 	}
 	s->length = length;
 	s->flags = last ? 0 : MR_MEMIF_NEXT;
@@ -202,7 +203,7 @@ static uint16_t copy_in(
 		rte_memcpy(to, from, bytes);
 		from += bytes;
 		left -= bytes;
-		store_slot(q, slot, bytes, (uint32_t)(to - q->regions[0].at), left == 0);
+		store_slot(q, slot, bytes, left == 0);
 		if (mr_likely(left == 0))
 			return (uint16_t)(used + 1);
 	}
