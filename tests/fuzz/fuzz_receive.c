@@ -4,7 +4,7 @@
  *
  * The input is a program of steps: a byte of operation, a byte of argument, and for some a byte of
  * length, times 8, and that many bytes:
- *   0  a packet as it is
+ *   0  a packet; bit 0 of ARGUMENT: to the port's Ethernet address; bit 1: with correct checksums
  *   1  a UDP payload from path ARGUMENT; bit 7: 1,472 bytes of it; bit 6: with a valid cookie in a
  *      Hello
  *   2  messages in the next frame of session ARGUMENT, with a correct header
@@ -19,7 +19,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <rte_ether.h>
+#include <rte_ip.h>
 #include <rte_mbuf.h>
+#include <rte_udp.h>
 
 #include "dataplane/worker/exception.h"
 #include "tests/support/net/rig.h"
@@ -141,11 +144,82 @@ static void rounds(void)
 		}
 }
 
-static void send_raw(struct input *in, unsigned worker)
+/* Corrects UDP's or ICMPv6's checksum of `bytes` at `at`; `sum` is that with the pseudo-header. */
+static void put_sum(uint8_t *at, uint32_t bytes, uint8_t protocol, uint16_t sum)
+{
+	if (protocol == IPPROTO_UDP && bytes >= sizeof(struct rte_udp_hdr))
+		memcpy(at + offsetof(struct rte_udp_hdr, dgram_cksum), &sum, sizeof(sum));
+	else if (protocol == IPPROTO_ICMPV6 && bytes >= 4)
+		memcpy(at + 2, &sum, sizeof(sum));
+}
+
+static void correct_ip4(uint8_t *at, uint32_t bytes)
+{
+	struct rte_ipv4_hdr ip;
+	uint32_t head, all;
+
+	if (bytes < sizeof(ip))
+		return;
+	memcpy(&ip, at, sizeof(ip));
+	head = (ip.version_ihl & 15u) * 4;
+	all = rte_be_to_cpu_16(ip.total_length);
+	if (head < sizeof(ip) || head > all || all > bytes)
+		return;
+	memset(at + 10, 0, 2);
+	put_sum(at + head, all - head, ip.next_proto_id, 0);
+	if (ip.next_proto_id == IPPROTO_UDP)
+		put_sum(at + head, all - head, IPPROTO_UDP,
+			rte_ipv4_udptcp_cksum((void *)at, at + head));
+	if (ip.next_proto_id == IPPROTO_ICMP && all - head >= 4) {
+		uint16_t sum;
+
+		memset(at + head + 2, 0, 2);
+		sum = (uint16_t)~rte_raw_cksum(at + head, all - head);
+		memcpy(at + head + 2, &sum, sizeof(sum));
+	}
+	ip.hdr_checksum = (uint16_t)~rte_raw_cksum(at, head);
+	memcpy(at + 10, &ip.hdr_checksum, 2);
+}
+
+static void correct_ip6(uint8_t *at, uint32_t bytes)
+{
+	struct rte_ipv6_hdr ip;
+	uint32_t payload;
+
+	if (bytes < sizeof(ip))
+		return;
+	memcpy(&ip, at, sizeof(ip));
+	payload = rte_be_to_cpu_16(ip.payload_len);
+	if (payload > bytes - sizeof(ip))
+		return;
+	put_sum(at + sizeof(ip), payload, ip.proto, 0);
+	put_sum(at + sizeof(ip), payload, ip.proto,
+		rte_ipv6_udptcp_cksum((void *)at, at + sizeof(ip)));
+}
+
+/* No fuzzer guesses checksums, so they are corrected. */
+static void correct(uint8_t *packet, uint32_t bytes)
+{
+	struct rte_ether_hdr e;
+
+	if (bytes < sizeof(e))
+		return;
+	memcpy(&e, packet, sizeof(e));
+	if (e.ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
+		correct_ip4(packet + sizeof(e), bytes - (uint32_t)sizeof(e));
+	else if (e.ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6))
+		correct_ip6(packet + sizeof(e), bytes - (uint32_t)sizeof(e));
+}
+
+static void send_raw(struct input *in, unsigned worker, uint8_t argument)
 {
 	uint8_t packet[2048];
 	uint32_t bytes = take_block(in, packet, sizeof(packet));
 
+	if (argument & 1 && bytes >= sizeof(r.port.mac))
+		memcpy(packet, r.port.mac, sizeof(r.port.mac));
+	if (argument & 2)
+		correct(packet, bytes);
 	mr_rig_inject(&r, worker, packet, bytes);
 }
 
@@ -291,7 +365,7 @@ static void step(struct input *in, bool *starved)
 	if (*starved && (operation & 7) != 4)
 		mr_rig_feed(&r);
 	switch (operation & 7) {
-	case 0: send_raw(in, worker); break;
+	case 0: send_raw(in, worker, argument); break;
 	case 1: send_payload(in, worker, argument); break;
 	case 2: send_frame(in, worker, argument, false, false); break;
 	case 3: send_frame(in, worker, argument, true, false); break;
