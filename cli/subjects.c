@@ -279,6 +279,7 @@ const struct mr_cli_verb mr_cli_subjects = {
 	.details = "QUEUE      the queue that is bound to the pattern; its session is 0\n"
 		   "CLIENT     name of the client that subscribed\n"
 		   "ALIKE      subscriptions with the same pattern, this one included\n"
+		   "MULTICAST  the group that carries its deliveries\n"
 		   "WHEN-FULL  a full receiver of promised messages: the publisher waits\n"
 		   "           (block), or the message is dropped for it (drop)\n"
 		   "\n"

@@ -88,8 +88,8 @@ static void add_list(struct up *u, unsigned *n, char made[PORTS_BYTES], const ch
 	size_t used = (size_t)snprintf(made, PORTS_BYTES, "%s=", key);
 
 	for (unsigned i = 0; i < entries->count && used < PORTS_BYTES; i++)
-		used += (size_t)snprintf(made + used, PORTS_BYTES - used, "%s%s", i ? ";" : "",
-			entries->at[i]);
+		used += (size_t)snprintf(
+			made + used, PORTS_BYTES - used, "%s%s", i ? ";" : "", entries->at[i]);
 	add_set(u, n, made);
 }
 

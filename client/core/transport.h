@@ -49,8 +49,8 @@ struct mr_transport {
 	void (*check_bus)(struct mr_client *c);
 	/* Returns the time at which it wants `check_bus`, or MR_NEVER_NS. */
 	uint64_t (*due_ns)(const struct mr_client *c);
-	/* Lets a subscription receive from a group. Repeating it changes nothing. `interface`: where
-	 * to join; empty: where the session's route leads. NULL: there are no groups. */
+	/* Lets a subscription receive from a group. Repeating it changes nothing. `interface`: the
+	 * one to join on; empty: where the session's route leads. NULL: there are no groups. */
 	int (*group_join)(struct mr_client *c, const struct mr_group_offer *offer,
 		uint32_t subscription, const char *interface);
 	void (*group_leave)(struct mr_client *c, uint32_t subscription);

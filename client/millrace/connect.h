@@ -198,7 +198,7 @@ struct mr_client_stats {
 	 * @{ */
 	uint64_t multicast_frames;  /**< frames received */
 	uint64_t multicast_lost;    /**< gaps in the frame numbers of the groups */
-	uint64_t multicast_refused; /**< frames from others than the bus, or malformed; dropped */
+	uint64_t multicast_refused; /**< not from the bus, or malformed; dropped */
 	/** @} */
 };
 

@@ -117,8 +117,8 @@ static int check(
 		return mr_fail(c, -EINVAL, "multicast: not with a group or a promise");
 	if (options->interface != NULL &&
 		(!options->multicast || strlen(options->interface) >= IF_NAMESIZE))
-		return mr_fail(c, -EINVAL,
-			"interface: without multicast, or no name of an interface");
+		return mr_fail(
+			c, -EINVAL, "interface: without multicast, or no name of an interface");
 	return 0;
 }
 

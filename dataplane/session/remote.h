@@ -79,7 +79,7 @@ struct mr_remote {
 	struct mrf_network_path path;
 	uint64_t asked; /* cycles when a new path was last challenged */
 	struct mr_flow flow;
-	uint8_t why; /* enum mr_remote_end that follows MR_REMOTE_LEAVES */
+	uint8_t why;   /* enum mr_remote_end that follows MR_REMOTE_LEAVES */
 	bool is_group; /* a multicast group, which sends nothing; read-only after open */
 	/* shared-out */
 	_Atomic uint8_t end; /* enum mr_remote_end; w: worker, r: table writer. [remote.end] */

@@ -135,8 +135,8 @@ static int assign(const struct mr_writer *wr, const struct mr_config_network *ra
 	return -ENOSPC;
 }
 
-static bool is_group_of(const struct mr_writer_group *g, const struct mr_session *s,
-	const struct mr_table_row *row)
+static bool is_group_of(
+	const struct mr_writer_group *g, const struct mr_session *s, const struct mr_table_row *row)
 {
 	const struct mrf_network_path *p = &s->remote->path;
 
@@ -277,8 +277,9 @@ static struct mr_writer_group *group_for(
 {
 	struct mr_writer_group *g = wr->multicast.groups;
 
-	/* A group that an operator closed has members that will leave: a new one takes its place. */
-	while (g != NULL && (!is_group_of(g, s, row) || mr_writer_session_find(wr, g->session) == NULL))
+	/* Members of a group that an operator closed will leave: a new one takes its place. */
+	while (g != NULL &&
+		(!is_group_of(g, s, row) || mr_writer_session_find(wr, g->session) == NULL))
 		g = g->next;
 	return g != NULL ? g : new_group(wr, s, row);
 }

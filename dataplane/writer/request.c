@@ -134,9 +134,8 @@ static struct mr_table_row row_of(struct mrf_table t, const struct mr_session *s
 	return (struct mr_table_row){
 		.owner = mr_writer_owner(s),
 		.sub_id = mrf_link_subscribe_subscription(t),
-		.kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX
-				? MR_SUB_PREFIX
-				: MR_SUB_PATTERN,
+		.kind = mrf_link_subscribe_kind(t) == MRF_SUBSCRIPTION_KIND_PREFIX ? MR_SUB_PREFIX
+										   : MR_SUB_PATTERN,
 		.text = pattern.data,
 		.text_bytes = pattern.bytes,
 		.group = group.data,
@@ -198,8 +197,7 @@ static void unsubscribe(struct mr_writer *wr, uint64_t id, struct mrf_table t)
 
 		bool member =
 			mr_table_is_member(wr->table, &owner, mrf_link_unsubscribe_subscription(t));
-		bool left =
-			mr_writer_multicast_leave(wr, s, mrf_link_unsubscribe_subscription(t));
+		bool left = mr_writer_multicast_leave(wr, s, mrf_link_unsubscribe_subscription(t));
 
 		error = mr_table_unsubscribe(
 			wr->table, &owner, mrf_link_unsubscribe_subscription(t));

@@ -89,6 +89,31 @@ static void the_annotated_file_says_every_key_and_its_default(void **state)
 	free(text);
 }
 
+static void multicast_ranges_are_groups(void **state)
+{
+	const char *bad[] = {"10.0.0.0/8", "224.0.0.0/24", "239.7.0.1/16", "ff01::/112",
+		"fd00::/112", "239.7.0.0/16,hops=0", "239.7.0.0/16,prefix=a.*", "239.7.0.0/16,x=1",
+		"239.7.0.0/16,hops=1x", "239.7.0.0"};
+	char text[128];
+
+	(void)state;
+	assert_int_equal(load("multicast:\n  ranges:\n    - 239.7.0.0/16,prefix=market.,hops=4\n"
+			      "    - ff15::/112\n",
+				 NULL),
+		0);
+	assert_int_equal(config.multicast.ranges_count, 2);
+	assert_int_equal(config.multicast.ranges[0].range.prefix_bits, 112);
+	assert_string_equal(config.multicast.ranges[0].prefix, "market.");
+	assert_int_equal(config.multicast.ranges[0].hops, 4);
+	assert_int_equal(config.multicast.ranges[1].range.address[0], 0xff);
+	assert_int_equal(config.multicast.ranges[1].hops, 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "multicast: {ranges: ['%s']}\n", bad[i]);
+		assert_int_equal(load(text, NULL), -EINVAL);
+		assert_non_null(strstr(error_text, "a range of multicast groups"));
+	}
+}
+
 static void a_file_goes_over_the_defaults(void **state)
 {
 	(void)state;
@@ -134,8 +159,8 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 	(void)state;
 	expect_error("run_dir: /x\n\nwrokers:\n  count: 2\n",
 		"3: wrokers: found an unknown key (did you mean workers?); "
-		"expected one of run_dir, workers, channels, tables, mesh, ports, multicast, "
-		"sessions, peers, messages, queues, services, access, log");
+		"expected one of run_dir, workers, channels, tables, mesh, ports, "
+		"multicast, sessions, peers, messages, queues, services, access, log");
 	expect_error("mesh:\n  blocks: 64\n  bricks: 1\n",
 		"3: mesh.bricks: found an unknown key (did you mean mesh.blocks?); "
 		"expected one of ring_entries, blocks");
@@ -145,8 +170,8 @@ static void unknown_keys_are_refused_with_their_line(void **state)
 		"1: found a fault (control characters are not allowed); expected YAML");
 	expect_error("'': 1\n",
 		"1: nothing: found an unknown key; "
-		"expected one of run_dir, workers, channels, tables, mesh, ports, multicast, "
-		"sessions, peers, messages, queues, services, access, log");
+		"expected one of run_dir, workers, channels, tables, mesh, ports, "
+		"multicast, sessions, peers, messages, queues, services, access, log");
 }
 
 static void bad_values_are_refused_with_what_was_expected(void **state)
@@ -404,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_file_everything_is_default),
 		cmocka_unit_test(the_annotated_file_says_every_key_and_its_default),
+		cmocka_unit_test(multicast_ranges_are_groups),
 		cmocka_unit_test(a_file_goes_over_the_defaults),
 		cmocka_unit_test(files_without_content_are_the_defaults),
 		cmocka_unit_test(unknown_keys_are_refused_with_their_line),
