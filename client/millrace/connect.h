@@ -199,7 +199,7 @@ struct mr_client_stats {
 	uint64_t multicast_frames;  /**< frames received */
 	uint64_t multicast_lost;    /**< gaps in the frame numbers of the groups */
 	uint64_t multicast_refused; /**< not from the bus, or malformed; dropped */
-	/** @} */
+				    /** @} */
 };
 
 /** Copies the counters of a client.
