@@ -196,10 +196,11 @@ struct mr_client_stats {
 
 	/** @name Over UDP: multicast groups
 	 * @{ */
-	uint64_t multicast_frames;  /**< frames received */
-	uint64_t multicast_lost;    /**< gaps in the frame numbers of the groups */
-	uint64_t multicast_refused; /**< not from the bus, or malformed; dropped */
-				    /** @} */
+	uint64_t multicast_frames; /**< frames received */
+	uint64_t multicast_lost;   /**< gaps in the frame numbers of the groups */
+	/** Frames that were not from the bus, or malformed; dropped. */
+	uint64_t multicast_refused;
+	/** @} */
 };
 
 /** Copies the counters of a client.

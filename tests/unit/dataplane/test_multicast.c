@@ -16,8 +16,8 @@ static int set_up(void **state)
 	config.sessions.sessions_max = 64;
 	config.multicast.ranges_count = 2;
 	/* Two addresses; the second range has the IPv6 groups. */
-	assert_int_equal(mr_config_multicast_parse("239.7.128.0/31,prefix=market.",
-				 &config.multicast.ranges[0], &f),
+	assert_int_equal(mr_config_multicast_parse(
+				 "239.7.128.0/31,prefix=market.", &config.multicast.ranges[0], &f),
 		0);
 	assert_int_equal(
 		mr_config_multicast_parse("ff15::/112,hops=3", &config.multicast.ranges[1], &f), 0);
@@ -51,14 +51,13 @@ static struct mr_session *open_session(uint8_t host, bool ip6)
 	memcpy(&path.peer_0, peer, sizeof(peer));
 	memcpy(&path.local_0, local, sizeof(local));
 	mrf_builder_init(&b, memory, sizeof(memory));
-	assert_int_equal(
-		mr_writer_remote_open(&writer,
-			inside_request(&b, MRF_LINK_BODY_LINK_OPEN_REMOTE,
-				mrf_link_open_remote_write(&b,
-					&(struct mrf_link_open_remote){.path = &path,
-						.nonce = host,
-						.frame_bytes = 1472})),
-			&s),
+	assert_int_equal(mr_writer_remote_open(&writer,
+				 inside_request(&b, MRF_LINK_BODY_LINK_OPEN_REMOTE,
+					 mrf_link_open_remote_write(
+						 &b, &(struct mrf_link_open_remote){.path = &path,
+							     .nonce = host,
+							     .frame_bytes = 1472})),
+				 &s),
 		0);
 	return s;
 }
@@ -83,8 +82,8 @@ static void note(void *arg, const struct mrf_subscription_row *row)
 	struct found *f = arg;
 
 	f->count++;
-	snprintf(f->group, sizeof(f->group), "%.*s", (int)row->multicast.bytes,
-		row->multicast.data);
+	snprintf(
+		f->group, sizeof(f->group), "%.*s", (int)row->multicast.bytes, row->multicast.data);
 }
 
 static struct found members(void)
