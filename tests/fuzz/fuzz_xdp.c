@@ -3,6 +3,8 @@
  * permitted, in the kernel (BPF_PROG_TEST_RUN). Both must agree. A frame to the port's Ethernet
  * address that a worker would take goes to the bus. One to a group's address need not.
  *
+ * Sources in 10.98.0.0/16 and fd98::/16 are denied, and each has a limit that no input reaches.
+ *
  * The first byte selects the settings: bit 0 says that IPv4 is the bus's alone, bit 1 IPv6. The
  * frame ends where its allocation ends.
  */
@@ -14,8 +16,9 @@
 #include <linux/bpf.h>
 
 #include "dataplane/port/packet.h"
-#include "dataplane/port/xdp/classify.h"
+#include "dataplane/port/xdp/guard.h"
 #include "dataplane/port/xdp/steer.h"
+#include "lib/config/port_rule.h"
 
 /* The kernel takes no shorter frames, and no longer ones than a page with its headroom. */
 #define KERNEL_BYTES_MIN 14u
@@ -66,29 +69,69 @@ static uint64_t counted(enum mr_xdp_verdict v)
 	return c.packets[v];
 }
 
-/* Runs the frame through the program. No queue has a socket, so the kernel keeps every packet. */
+/* Returns the end of a packet for the bus. No queue has a socket, so the kernel keeps it, unless
+ * its source is denied. */
+static enum mr_xdp_verdict guarded(const uint8_t *at, uint32_t bytes)
+{
+	struct mr_xdp_guard g = {.seeds = {1, 3}};
+	struct mr_xdp_set set = {0};
+	struct mr_xdp_prefix p;
+	uint64_t key;
+
+	if (!mr_xdp_source(at, at + bytes, &p))
+		return MR_XDP_NO_SOCKET;
+	key = mr_xdp_source_key(&p);
+	expect(mr_xdp_set_of(&g, key) < 1u << MR_XDP_SETS_BITS);
+	expect(mr_xdp_find(&set, key) == MR_XDP_WAYS);
+	mr_xdp_remember(&set, key, 1);
+	expect(mr_xdp_find(&set, key) < MR_XDP_WAYS);
+	return memcmp(p.address, p.family == 4 ? "\x0a\x62" : "\xfd\x98", 2) == 0
+		       ? MR_XDP_DENIED
+		       : MR_XDP_NO_SOCKET;
+}
+
 static void run_in_kernel(const uint8_t *at, uint32_t bytes, enum mr_xdp_verdict v)
 {
-	enum mr_xdp_verdict wanted = v == MR_XDP_BUS ? MR_XDP_NO_SOCKET : v;
+	enum mr_xdp_verdict wanted = v == MR_XDP_BUS ? guarded(at, bytes) : v;
 	uint64_t before = counted(wanted);
 	uint8_t after[KERNEL_BYTES_MAX];
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = at, .data_size_in = bytes, .data_out = after,
 		.data_size_out = sizeof(after), .repeat = 1);
 
 	expect(bpf_prog_test_run_opts(mr_steer_program_fd(steer), &o) == 0);
-	expect(o.retval == XDP_PASS && o.data_size_out == bytes);
+	expect(o.retval == (wanted == MR_XDP_DENIED ? XDP_DROP : XDP_PASS));
+	expect(o.data_size_out == bytes);
 	expect(memcmp(at, after, bytes) == 0);
 	expect(counted(wanted) == before + 1);
+}
+
+static void deny(const char *network)
+{
+	struct mr_config_rule r = {.kind = MRF_PORT_RULE_KIND_DENY};
+	const char *expected;
+
+	expect(mr_config_rule_network(network, &r, &expected) == 0);
+	expect(mr_steer_rule_set(steer, &r) == 0);
 }
 
 static void start(void)
 {
 	static bool started;
+	const struct mr_config_rule limit = {.kind = MRF_PORT_RULE_KIND_SOURCES,
+		.rate = MR_CONFIG_RATE_MAX,
+		.burst = 10 * MR_CONFIG_RATE_MAX};
 	struct mr_xdp_settings s = make_settings(0);
 
-	if (!started && mr_steer_open(&s, &steer) != 0)
-		steer = NULL;
+	if (started)
+		return;
 	started = true;
+	if (mr_steer_open(&s, &steer) != 0) {
+		steer = NULL;
+		return;
+	}
+	deny("10.98.0.0/16");
+	deny("fd98::/16");
+	expect(mr_steer_rule_set(steer, &limit) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

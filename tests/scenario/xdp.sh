@@ -94,6 +94,53 @@ both_answer
 bus_stop
 expect_equal "program at the end" "$(xdp_of)" 0
 
+say "limits and denied networks: the kernel answers on, and a session goes on while others flood"
+bus_start --set workers.poll=adaptive --port "$port,limit=10.99.0.0/16=1000,deny=10.98.0.0/16"
+reply_start local greet 'from the bus'
+xdp_counter() { "$millrace" ports --json | jq ".[0].$1"; }
+xdp_above() { [ "$(xdp_counter "$1")" -gt "$2" ]; }
+mac=$(ip -j link show "$net_port" | jq -r '.[0].address')
+hostile() { far python3 "$top/tests/support/net_hostile.py" "$net_peer" "$net_peer4" "$net_bus4" "$mac" "$@"; } # KIND COUNT
+expect_json <("$millrace" ports deny af_xdp0 --json) '[.[].network]' '["10.98.0.0/16"]'
+expect_json <("$millrace" ports limit af_xdp0 --json) '[.[] | [.rule, .network, .rate, .burst]]' '[["prefix","10.99.0.0/16",1000,100]]'
+expect_status 0 "$millrace" ports limit af_xdp0 new 1 --burst 32
+start seen far "$millrace" --server "udp://$net_bus4" sub flood.end -n 1
+seen=$pid
+wait_for "the far one is subscribed" subscriptions_above 1
+far_session() { "$millrace" sessions --json | jq -r '[.[] | select(.name == "millrace sub") | .session] | join(" ")'; }
+session=$(far_session)
+hostile forged 3000
+wait_for "forged sources are limited" xdp_above xdp_limited_new 2000
+both_answer
+expect_equal "the far one's session" "$(far_session)" "$session"
+expect_status 0 "$millrace" ports limit af_xdp0 sources 200 --burst 100
+hostile hello_flood 3000
+wait_for "its source is limited" xdp_above xdp_limited 1000
+expect_status 0 "${net_in[@]}" ping -c 1 -W 5 "$net_bus4"
+expect_json <("$millrace" ports limit af_xdp0 sources off --json) '[.[].rule]' '["prefix","new"]'
+both_answer
+expect_status 0 "$millrace" ports deny af_xdp0 10.77.0.0/24
+hostile hello_flood 50
+wait_for "its network is denied" xdp_above xdp_denied 49
+expect_status 0 "${net_in[@]}" ping -c 1 -W 5 "$net_bus4"
+expect_equal "TCP" "$(tcp_answer "$net_bus4")" 'kernel: hello'
+expect_status 0 "$millrace" ports deny af_xdp0 10.77.0.0/24 --remove
+expect_status 0 "$millrace" ports allow af_xdp0 10.77.0.0/24 fd77::/16
+hostile forged 50
+wait_for "others are not allowed" xdp_above xdp_not_allowed 49
+both_answer
+expect_equal "queue 0 and the sum" "$("$millrace" ports stats af_xdp0 --json | jq '.[0].xdp_not_allowed')" "$(xdp_counter xdp_not_allowed)"
+"$millrace" pub flood.end x
+wait_child "$seen" "the far one"
+expect_status 1 "$millrace" ports deny nothing 10.0.0.0/8
+expect_match refusal "$errors" 'no such port.*millrace ports'
+expect_status 1 "$millrace" ports deny af_xdp0 10.0.0.0
+expect_match refusal "$errors" 'expected: a network such as'
+expect_status 1 "$millrace" ports limit af_xdp0 sources 1M --burst 9
+expect_match refusal "$errors" 'at least 10 ms of the rate'
+expect_status 2 "$millrace" ports limit af_xdp0 sources many
+bus_stop
+
 say "an address of the bus beside those of the kernel"
 bus_start --set workers.poll=adaptive --port "$port,address=10.77.0.9/24"
 reply_start local greet 'from the bus'

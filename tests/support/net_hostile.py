@@ -33,21 +33,21 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def udp(payload, source=7401, bad_sum=False, length=None):
+def udp(payload, source=7401, bad_sum=False, length=None, of=own):
     length = 8 + len(payload) if length is None else length
     head = struct.pack("!HHHH", source, PORT, length, 0)
-    pseudo = socket.inet_aton(own) + socket.inet_aton(bus) + struct.pack("!BBH", 0, 17, 8 + len(payload))
+    pseudo = socket.inet_aton(of) + socket.inet_aton(bus) + struct.pack("!BBH", 0, 17, 8 + len(payload))
     total = checksum(pseudo + head + payload) or 0xFFFF
     if bad_sum:
         total ^= 0x5555
     return struct.pack("!HHHH", source, PORT, length, total) + payload
 
 
-def ip(payload, options=b"", fragment=0x4000, length=None, bad_sum=False, version=4, protocol=17):
+def ip(payload, options=b"", fragment=0x4000, length=None, bad_sum=False, version=4, protocol=17, of=own):
     words = 5 + len(options) // 4
     length = words * 4 + len(payload) if length is None else length
     head = struct.pack("!BBHHHBBH4s4s", version << 4 | words, 0, length, 1, fragment, 64, protocol, 0,
-                       socket.inet_aton(own), socket.inet_aton(bus)) + options
+                       socket.inet_aton(of), socket.inet_aton(bus)) + options
     total = checksum(head)
     if bad_sum:
         total ^= 0x5555
@@ -72,6 +72,12 @@ def hello(nonce, cookie=0, size=1472):
     head = message(9, struct.pack("<QQII", nonce, cookie, size, 0) + b"\0" * 32)
     padding = size - 24 - len(head)
     return frame(head + message(0, b"\0" * (padding - 8)), 2)
+
+
+def forged():
+    """A valid hello of a host that there is not."""
+    of = f"172.{draw.randrange(16, 32)}.{draw.randrange(256)}.{draw.randrange(1, 255)}"
+    return ether(ip(udp(hello(draw.getrandbits(63) | 1), of=of), of=of))
 
 
 def spoofed():
@@ -104,6 +110,7 @@ kinds = {
     "short_hello": lambda: ether(ip(udp(frame(message(9, struct.pack("<QQII", 7, 0, 1472, 0)), 1)))),
     "hello_flood": lambda: ether(ip(udp(hello(draw.getrandbits(63) | 1), source=draw.randrange(1024, 65536)))),
     "bad_cookie": lambda: ether(ip(udp(hello(9, draw.getrandbits(63) | 1)))),
+    "forged": forged,
     "spoofed": lambda: ether(ip(spoofed())),
     "random_udp": lambda: ether(ip(udp(os.urandom(draw.randrange(0, 1400))))),
     "random": lambda: ether(os.urandom(draw.randrange(46, 1500)), draw.choice((0x0800, 0x86DD, 0x0806, 0x8100))),

@@ -54,13 +54,45 @@ MR_XDP_INLINE int mr_xdp_source(const __u8 *at, const __u8 *end, struct mr_xdp_p
 	return 1;
 }
 
-/* Returns the key of a source's bucket. No IPv6 source has 32 leading zero bits, except forged
- * ones: those share the bucket of an IPv4 address, whose packets could as well be forged. */
+/* Returns the key of a source's bucket, never 0. No IPv6 source is in 0:4::/32, except
+ * forged ones: those may share the bucket of an IPv4 address, whose packets could as well be
+ * forged. */
 MR_XDP_INLINE __u64 mr_xdp_source_key(const struct mr_xdp_prefix *source)
 {
-	if (source->family == 4)
-		return (__u64)source->address[0] << 32;
-	return (__u64)source->address[1] << 32 | source->address[0];
+	__u64 key = (__u64)source->family << 32 | source->address[0];
+
+	if (source->family == 6)
+		key = (__u64)source->address[1] << 32 | source->address[0];
+	return key != 0 ? key : 6;
+}
+
+/* Returns the set of a source: a multiplicative hash with a secret factor. All bits of the key
+ * reach the first bits of the product. */
+MR_XDP_INLINE __u32 mr_xdp_set_of(const struct mr_xdp_guard *g, __u64 key)
+{
+	return (__u32)(((key ^ g->seeds[0]) * g->seeds[1]) >> (64 - MR_XDP_SETS_BITS));
+}
+
+/* Returns the place of a source in its set, or MR_XDP_WAYS. */
+MR_XDP_INLINE __u32 mr_xdp_find(const struct mr_xdp_set *set, __u64 key)
+{
+	for (__u32 i = 0; i < MR_XDP_WAYS; i++)
+		if (set->keys[i] == key)
+			return i;
+	return MR_XDP_WAYS;
+}
+
+/* Puts a source into the set, in place of the one whose time is the oldest. */
+MR_XDP_INLINE void mr_xdp_remember(struct mr_xdp_set *set, __u64 key, __u64 due_ns)
+{
+	__u32 at = 0;
+
+	for (__u32 i = 1; i < MR_XDP_WAYS; i++)
+		if (set->due_ns[i] < set->due_ns[at & (MR_XDP_WAYS - 1)])
+			at = i;
+	at &= MR_XDP_WAYS - 1;
+	set->keys[at] = key;
+	set->due_ns[at] = due_ns;
 }
 
 #endif

@@ -13,8 +13,9 @@
 
 #define MR_XDP_QUEUES_MAX    64
 #define MR_XDP_ADDRESSES_MAX 8
-#define MR_XDP_SOURCES_MAX   65536 /* sources that are remembered; the least recent one leaves */
-#define MR_XDP_PREFIXES_MAX  4096  /* in each table of prefixes */
+#define MR_XDP_SETS_BITS     14   /* 16,384 sets of sources that are remembered */
+#define MR_XDP_WAYS          4    /* sources in a set */
+#define MR_XDP_PREFIXES_MAX  4096 /* in each table of prefixes */
 
 /* Version of the maps. The program passes everything to the kernel while its settings have another
  * one. */
@@ -74,12 +75,20 @@ struct mr_xdp_limit {
 	__u64 due_ns; /* w: the program; time at which the bucket is full again */
 };
 
+/* A value of the map mr_xdp_sources, which is a cache of buckets: a line of sources with the same
+ * hash. A source that comes replaces the one whose time is the oldest. */
+struct mr_xdp_set {
+	__u64 keys[MR_XDP_WAYS];
+	__u64 due_ns[MR_XDP_WAYS]; /* without a limit of each source: when it was seen last */
+};
+
 /* The limits of a port. Written by user space, as a part of the settings. */
 struct mr_xdp_guard {
 	__u32 access_count;  /* prefixes in mr_xdp_access */
 	__u32 allowed_count; /* those of them that are allowed */
 	__u32 limits_count;  /* prefixes in mr_xdp_limits */
 	__u32 unused;
+	__u64 seeds[2];             /* secret, of the hash of sources; the second one is odd */
 	struct mr_xdp_rate source;  /* of each IPv4 address, and each /64 of IPv6 */
 	struct mr_xdp_rate unknown; /* of all sources together that are not remembered */
 };

@@ -48,12 +48,12 @@ struct {
 	__type(value, struct mr_xdp_limit);
 } mr_xdp_limits SEC(".maps");
 
-/* The bucket of each source: when it is full. */
+/* The key is a hash of the source. An array, because the kernel looks it up without a call. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MR_XDP_SOURCES_MAX);
-	__type(key, __u64);
-	__type(value, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << MR_XDP_SETS_BITS);
+	__type(key, __u32);
+	__type(value, struct mr_xdp_set);
 } mr_xdp_sources SEC(".maps");
 
 /* The bucket of sources that have none: when it is full. */
@@ -75,30 +75,58 @@ static __always_inline enum mr_xdp_verdict admit(
 	return g->allowed_count > 0 ? MR_XDP_NOT_ALLOWED : MR_XDP_BUS;
 }
 
-/* Decides about a source without a bucket, and gives it one. */
-static __always_inline enum mr_xdp_verdict limit_unknown(
-	const struct mr_xdp_guard *g, const __u64 *key, __u64 now)
+/* The kernel's ticks a second; libbpf fills it in, or leaves 0 if the kernel does not tell. */
+extern unsigned long CONFIG_HZ __kconfig __weak;
+
+/* Returns the length of a jiffy, or 0 if it is not known. The verifier knows CONFIG_HZ, and leaves
+ * one case. */
+static __always_inline __u64 tick_ns(void)
 {
-	__u64 due_ns = now + g->source.interval_ns;
+	switch (CONFIG_HZ) {
+	case 100: return 10000000;
+	case 250: return 4000000;
+	case 300: return 3333333;
+	case 1000: return 1000000;
+	default: return 0;
+	}
+}
+
+/* Returns a time that advances with the kernel's tick. Jiffies are read without a call. */
+static __always_inline __u64 read_clock(void)
+{
+	__u64 tick = tick_ns();
+
+	return tick > 0 ? bpf_jiffies64() * tick : bpf_ktime_get_coarse_ns();
+}
+
+/* Takes from the bucket of sources that are not remembered. Returns 0 if it is empty. */
+static __always_inline int take_unknown(const struct mr_xdp_guard *g, __u64 now)
+{
 	__u32 zero = 0;
 	__u64 *bucket = bpf_map_lookup_elem(&mr_xdp_unknown, &zero);
 
-	if (g->unknown.interval_ns > 0 && bucket && !mr_xdp_take(bucket, &g->unknown, now))
-		return MR_XDP_LIMITED_NEW;
-	bpf_map_update_elem(&mr_xdp_sources, key, &due_ns, BPF_ANY);
-	return MR_XDP_BUS;
+	return g->unknown.interval_ns == 0 || !bucket || mr_xdp_take(bucket, &g->unknown, now);
 }
 
 static __always_inline enum mr_xdp_verdict limit_source(
 	const struct mr_xdp_guard *g, const struct mr_xdp_prefix *source, __u64 now)
 {
 	__u64 key = mr_xdp_source_key(source);
-	__u64 *bucket = bpf_map_lookup_elem(&mr_xdp_sources, &key);
+	__u32 index = mr_xdp_set_of(g, key), at;
+	struct mr_xdp_set *set = bpf_map_lookup_elem(&mr_xdp_sources, &index);
 
-	if (!bucket)
-		return limit_unknown(g, &key, now);
-	if (g->source.interval_ns > 0 && !mr_xdp_take(bucket, &g->source, now))
-		return MR_XDP_LIMITED;
+	if (!set)
+		return MR_XDP_BUS;
+	at = mr_xdp_find(set, key);
+	if (at >= MR_XDP_WAYS) {
+		if (!take_unknown(g, now))
+			return MR_XDP_LIMITED_NEW;
+		mr_xdp_remember(set, key, now + g->source.interval_ns);
+		return MR_XDP_BUS;
+	}
+	if (g->source.interval_ns > 0)
+		return mr_xdp_take(&set->due_ns[at], &g->source, now) ? MR_XDP_BUS : MR_XDP_LIMITED;
+	set->due_ns[at] = now;
 	return MR_XDP_BUS;
 }
 
@@ -128,7 +156,7 @@ static __always_inline enum mr_xdp_verdict guard(
 		verdict = admit(g, &source);
 	if (verdict != MR_XDP_BUS || (!sources && g->limits_count == 0))
 		return verdict;
-	now = bpf_ktime_get_coarse_ns();
+	now = read_clock();
 	if (sources)
 		verdict = limit_source(g, &source, now);
 	return verdict == MR_XDP_BUS && g->limits_count > 0 ? limit_prefix(&source, now) : verdict;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -38,6 +39,17 @@ static int read_id(struct mr_steer *s)
 	return error;
 }
 
+/* Gives the guard the secret of its hash. */
+static int prepare_guard(struct mr_steer *s)
+{
+	struct mr_xdp_guard *g = &s->settings.guard;
+
+	if (getrandom(g->seeds, sizeof(g->seeds), 0) != (ssize_t)sizeof(g->seeds))
+		return -EIO;
+	g->seeds[1] |= 1;
+	return 0;
+}
+
 static int load(struct mr_steer *s, const struct mr_xdp_settings *settings)
 {
 	int error;
@@ -52,6 +64,8 @@ static int load(struct mr_steer *s, const struct mr_xdp_settings *settings)
 	error = mr_xdp_steer__load(s->skeleton);
 	if (error == 0)
 		error = read_id(s);
+	if (error == 0)
+		error = prepare_guard(s);
 	return error != 0 ? error : mr_steer_set(s, settings);
 }
 

@@ -209,6 +209,42 @@ static void a_bucket_follows_a_rate_that_is_raised(void **state)
 	assert_int_equal(mr_xdp_take(&due, &fast, now + 1000), 1);
 }
 
+/* Neighbouring addresses come into different sets: of 4,096 in a row, at most 16 into one. */
+static void neighbouring_sources_spread_over_the_sets(void **state)
+{
+	static uint8_t sources[1 << MR_XDP_SETS_BITS];
+	struct mr_xdp_guard g = {.seeds = {0x0123456789abcdef, 0x9e3779b97f4a7c15}};
+
+	(void)state;
+	for (unsigned family = 4; family <= 6; family += 2) {
+		memset(sources, 0, sizeof(sources));
+		for (uint32_t i = 0; i < 4096; i++) {
+			struct mr_xdp_prefix p = {.family = family};
+			uint32_t set;
+
+			p.address[family == 4 ? 0 : 1] = htonl(0x0a4d0000 + i);
+			set = mr_xdp_set_of(&g, mr_xdp_source_key(&p));
+			assert_in_range(++sources[set], 1, 16);
+		}
+	}
+}
+
+static void a_source_replaces_the_one_that_is_longest_silent(void **state)
+{
+	struct mr_xdp_set set = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < MR_XDP_WAYS; i++)
+		mr_xdp_remember(&set, 100 + i, 1000 + i);
+	set.due_ns[mr_xdp_find(&set, 100)] = 2000;
+	mr_xdp_remember(&set, 200, 2001);
+	assert_int_equal(mr_xdp_find(&set, 101), MR_XDP_WAYS);
+	for (uint32_t i = 0; i < MR_XDP_WAYS; i++)
+		if (i != 1)
+			assert_in_range(mr_xdp_find(&set, 100 + i), 0, MR_XDP_WAYS - 1);
+	assert_in_range(mr_xdp_find(&set, 200), 0, MR_XDP_WAYS - 1);
+}
+
 static void without_rules_everybody_passes(void **state)
 {
 	(void)state;
@@ -389,6 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
 		cmocka_unit_test(a_bucket_follows_a_rate_that_is_raised),
+		cmocka_unit_test(neighbouring_sources_spread_over_the_sets),
+		cmocka_unit_test(a_source_replaces_the_one_that_is_longest_silent),
 		ON_STEER(without_rules_everybody_passes),
 		ON_STEER(a_source_passes_its_burst),
 		ON_STEER(the_addresses_of_a_64_share_a_bucket),
