@@ -98,7 +98,7 @@ kinds = {
     "bad_ip_checksum": lambda: ether(ip(udp(frame()), bad_sum=True)),
     "bad_ip_length": lambda: ether(ip(udp(frame()), length=2000)),
     "truncated_ip": lambda: ether(ip(udp(frame()))[:17]),
-    "options_hello": lambda: ether(ip(udp(hello(draw.getrandbits(63) | 1)), options=b"\x01\x01\x01\x00")),
+    "options_hello": lambda: ether(ip(udp(hello(draw.getrandbits(63) | 1, size=1400)), options=b"\x01\x01\x01\x00")),
     "fragments": lambda: ether(ip(udp(frame()), fragment=0x2000)),
     "not_ours": lambda: ether(ip(b"\0" * 20, protocol=6)),
     "bad_udp_checksum": lambda: ether(ip(udp(frame(), bad_sum=True))),
