@@ -393,16 +393,16 @@ static void check_counts(void)
 		const struct mrf_worker_stats *s = &r.stats[i];
 
 		packets += r.port_stats[i].rx_packets;
-		counted += s->frames_rx + s->neighbours_answered + s->echoes_answered +
-			   s->hellos_retried + s->hellos_taken + s->closes_sent + s->drop_not_ip +
-			   s->drop_bad_ip + s->drop_ip_options + s->drop_not_ours +
-			   s->drop_bad_udp + s->drop_bad_frame + s->drop_bad_frame_length +
-			   s->drop_no_session + s->drop_wrong_path + s->drop_wrong_mac +
-			   s->drop_duplicate_frame + s->drop_pass_full + s->drop_bad_hello +
-			   s->drop_rate + s->drop_no_buffer + s->drop_handoff_full +
-			   s->drop_reliable_again + s->drop_reliable_window + s->bad_acks +
-			   r.port_stats[i].exception_in + r.port_stats[i].drop_exception_rate +
-			   r.port_stats[i].drop_exception_full;
+		counted +=
+			s->frames_rx + s->neighbours_answered + s->echoes_answered +
+			s->hellos_retried + s->hellos_taken + s->closes_sent + s->drop_not_ip +
+			s->drop_bad_ip + s->drop_ip_options + s->drop_not_ours + s->drop_bad_udp +
+			s->drop_bad_frame + s->drop_bad_frame_length + s->drop_no_session +
+			s->drop_wrong_path + s->drop_wrong_mac + s->drop_duplicate_frame +
+			s->drop_pass_full + s->drop_bad_hello + s->drop_hello_again + s->drop_rate +
+			s->drop_no_buffer + s->drop_handoff_full + s->drop_reliable_again +
+			s->drop_reliable_window + s->bad_acks + r.port_stats[i].exception_in +
+			r.port_stats[i].drop_exception_rate + r.port_stats[i].drop_exception_full;
 	}
 	expect(counted >= packets);
 }
