@@ -157,7 +157,8 @@ MR_API bool mr_subscription_ended(const struct mr_subscription *s);
 /** @} */
 
 /** Returns true while a subscription receives from a multicast group.
- * @param s  the subscription; false for NULL */
+ * @param s  the subscription; false for NULL
+ * @return false while it gets copies of its own */
 MR_API bool mr_subscription_is_multicast(const struct mr_subscription *s);
 
 /** Returns the pattern of a subscription.
