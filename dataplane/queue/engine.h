@@ -164,6 +164,7 @@ struct mr_queue_times {
 	struct mr_wheel *dated; /* by unix time; NULL: there was none with a time of day */
 	struct mr_tickets *tickets;
 	struct mr_queue_schedule *schedules;
+	uint64_t planned_ms;    /* latest time of day at which cron found a next time */
 	uint64_t waiting_count; /* entries that are not due yet, without those of schedules */
 	struct {
 		struct mr_queue_list list;       /* never out; each knows the one before it */

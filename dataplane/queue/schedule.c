@@ -118,12 +118,14 @@ static void wait(struct mr_queues *q, struct mr_queue *queue, struct mr_queue_sc
 }
 
 /* Sets the next time: one, however many have passed unseen. */
-static void set_next(const struct mr_queues *q, struct mr_queue_schedule *s)
+static void set_next(const struct mr_queues *q, struct mr_queue *queue, struct mr_queue_schedule *s)
 {
 	uint64_t late_ms;
 
 	if (s->period_ms == 0) {
 		s->planned_ms = mr_ttl_unix_ms(q);
+		if (s->planned_ms > queue->times->planned_ms)
+			queue->times->planned_ms = s->planned_ms;
 		s->due_ms = mr_cron_next(&s->cron, s->planned_ms);
 		return;
 	}
@@ -179,7 +181,7 @@ static uint32_t make(struct mr_queues *q, uint64_t session, struct mr_queue *que
 	s->ttl_ms = options->ttl_ms;
 	s->cron = *cron;
 	s->due_ms = q->now_ms;
-	set_next(q, s);
+	set_next(q, queue, s);
 	e->schedule = s;
 	mr_entry_time(e)->repeats = true;
 	wait(q, queue, s);
@@ -264,16 +266,18 @@ void mr_schedules_clock(struct mr_queues *q, struct mr_queue *queue, uint64_t un
 {
 	struct mr_queue_schedule *s = queue->times->schedules;
 
-	if (mr_likely(unix_ms + STEP_BACK_MS >= queue->times->dated->now_ms))
+	if (mr_likely(unix_ms + STEP_BACK_MS >= queue->times->planned_ms))
 		return;
 	for (; s != NULL && mr_work_left(q); s = s->next) {
 		if (!has_wrong_time(s, unix_ms))
 			continue;
 		mr_work(q, CRON_WORK);
 		mr_ttl_take_waiting(q, queue, s->entry);
-		set_next(q, s);
+		set_next(q, queue, s);
 		wait(q, queue, s);
 	}
+	if (s == NULL)
+		queue->times->planned_ms = unix_ms;
 }
 
 /* Waits on if the time of day has not come. False: it has. */
@@ -282,7 +286,7 @@ static bool is_early(struct mr_queues *q, struct mr_queue *queue, struct mr_queu
 	if (s->period_ms != 0 || mr_schedule_left_ms(q, s) == 0)
 		return false;
 	if (has_wrong_time(s, mr_ttl_unix_ms(q)))
-		set_next(q, s);
+		set_next(q, queue, s);
 	wait(q, queue, s);
 	return true;
 }
@@ -309,7 +313,7 @@ void mr_schedule_fire(struct mr_queues *q, struct mr_queue *queue, struct mr_que
 	}
 	if (s->period_ms == 0)
 		mr_work(q, CRON_WORK);
-	set_next(q, s);
+	set_next(q, queue, s);
 	wait(q, queue, s);
 }
 
