@@ -188,7 +188,7 @@ static void closed(struct mr_port *p)
 	if (m == NULL)
 		return;
 	for (unsigned i = 0; i < m->links_count; i++)
-		mr_memif_link_free(&m->links[i]);
+		mr_memif_link_fini(&m->links[i]);
 	for (unsigned i = 0; i < MR_MEMIF_WAITING_MAX; i++)
 		if (m->waiting[i].fd >= 0)
 			close_waiting(m, i);
@@ -395,6 +395,29 @@ static void add_counters(const struct mr_port *p, struct rte_eth_stats *sum)
 	}
 }
 
+/* ---- sleep */
+
+static int wake_fd(const struct mr_port *p, unsigned queue)
+{
+	return p->memif->links[queue].wake_fd;
+}
+
+static void arm(const struct mr_port *p, unsigned queue)
+{
+	mr_memif_want_bell(&p->memif->links[queue].queue, true);
+}
+
+/* Takes what the doorbell has reported out of the set, which is readable until then. */
+static void disarm(const struct mr_port *p, unsigned queue)
+{
+	struct mr_memif_link *l = &p->memif->links[queue];
+	struct epoll_event e;
+
+	mr_memif_want_bell(&l->queue, false);
+	if (l->wake_fd >= 0)
+		(void)epoll_wait(l->wake_fd, &e, 1, 0);
+}
+
 const struct mr_port_driver mr_port_memif = {
 	.held_buffers = 0,
 	.prepare = prepare,
@@ -404,5 +427,8 @@ const struct mr_port_driver mr_port_memif = {
 	.revive = revive,
 	.looked = looked,
 	.add_counters = add_counters,
+	.wake_fd = wake_fd,
+	.arm = arm,
+	.disarm = disarm,
 	.closed = closed,
 };

@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -122,8 +123,50 @@ void mr_memif_link_init(struct mr_memif_link *l)
 {
 	l->state = MR_MEMIF_FREE;
 	l->fd = -1;
+	l->bell_fd = -1;
+	l->wake_fd = epoll_create1(EPOLL_CLOEXEC);
 	for (unsigned i = 0; i < MR_MEMIF_REGIONS_MAX; i++)
 		l->region_fds[i] = -1;
+}
+
+void mr_memif_link_fini(struct mr_memif_link *l)
+{
+	mr_memif_link_free(l);
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
+	l->wake_fd = -1;
+}
+
+/* Closing alone would leave the doorbell in the set, because the peer has it open, too. */
+static void drop_bell(struct mr_memif_link *l)
+{
+	if (l->bell_fd < 0)
+		return;
+	(void)epoll_ctl(l->wake_fd, EPOLL_CTL_DEL, l->bell_fd, NULL);
+	close(l->bell_fd);
+	l->bell_fd = -1;
+}
+
+/* Lets the doorbell wake the worker. Takes `fd`, also on failure. */
+static bool set_bell(struct mr_memif_link *l, int fd)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
+
+	drop_bell(l);
+	l->bell_fd = fd;
+	return epoll_ctl(l->wake_fd, EPOLL_CTL_ADD, fd, &e) == 0;
+}
+
+/* True for an eventfd. A look at a file of another kind could wait for the peer. */
+static bool is_eventfd(int fd)
+{
+	char path[32], is[64];
+	ssize_t bytes;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bytes = readlink(path, is, sizeof(is));
+	return bytes >= 0 && (size_t)bytes < sizeof(is) &&
+	       strncmp(is, "anon_inode:[eventfd]", (size_t)bytes) == 0;
 }
 
 static void begin(struct mr_memif_link *l, int fd, uint64_t now_ns)
@@ -147,6 +190,7 @@ static void close_fds(struct mr_memif_link *l)
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
+	drop_bell(l);
 	for (unsigned i = 0; i < MR_MEMIF_REGIONS_MAX; i++) {
 		if (l->region_fds[i] >= 0)
 			close(l->region_fds[i]);
@@ -256,7 +300,20 @@ static const char *take_region(struct mr_memif_link *l, struct mr_memif_packet *
 
 /* The descriptor beside the message is a doorbell. It is not kept: workers poll. A write to it by
  * the worker could block for ever, as the peer may fill it. */
-static const char *take_ring(struct mr_memif_link *l, const struct mr_memif_packet *k)
+/* Takes the doorbell of the ring from the client; a ring may be without one. */
+static const char *take_bell(struct mr_memif_link *l, struct mr_memif_packet *k)
+{
+	int fd = k->fd;
+
+	if (fd < 0)
+		return NULL;
+	if (!is_eventfd(fd))
+		return "the doorbell of a ring is no eventfd";
+	k->fd = -1;
+	return set_bell(l, fd) ? NULL : "the doorbell of a ring cannot be watched";
+}
+
+static const char *take_ring(struct mr_memif_link *l, struct mr_memif_packet *k)
 {
 	const struct mr_memif_message *m = &k->message;
 	struct mr_memif_ring_text *t = (m->add_ring.flags & MR_MEMIF_C2S) != 0 ? &l->c2s : &l->s2c;
@@ -269,7 +326,7 @@ static const char *take_ring(struct mr_memif_link *l, const struct mr_memif_pack
 		return "a ring is in no region";
 	*t = (struct mr_memif_ring_text){
 		true, m->add_ring.region, m->add_ring.offset, m->add_ring.log2};
-	return NULL;
+	return t == &l->c2s ? take_bell(l, k) : NULL;
 }
 
 static bool map_regions(struct mr_memif_link *l)
@@ -366,7 +423,7 @@ static int send_region(struct mr_memif_link *l)
 	return mr_memif_send(l->fd, &m, l->region_fds[0]);
 }
 
-/* Sends a ring. Servers want a doorbell, though nothing is written to it that we read. */
+/* Sends a ring with its doorbell. That of the ring to us wakes the worker. */
 static int send_ring(struct mr_memif_link *l, bool c2s)
 {
 	const struct mr_memif_ring *r = c2s ? &l->queue.tx : &l->queue.rx;
@@ -381,7 +438,10 @@ static int send_ring(struct mr_memif_link *l, bool c2s)
 	if (bell < 0)
 		return -errno;
 	error = mr_memif_send(l->fd, &m, bell);
-	close(bell);
+	if (c2s)
+		close(bell);
+	else if (!set_bell(l, bell) && error == 0)
+		error = -ENOSPC;
 	return error;
 }
 

@@ -34,6 +34,9 @@ struct mr_memif_ring_text {
 
 struct mr_memif_link {
 	struct mr_memif_queue queue; /* the worker's, while connected */
+	/* Epoll set with the doorbell, edge-triggered: nobody reads the doorbell, because the peer
+	 * could make a read wait. -1: no wake-up. */
+	int wake_fd;
 	/* read-only after open */
 	const char *port; /* its name, for the log */
 	uint32_t id;
@@ -44,6 +47,7 @@ struct mr_memif_link {
 	/* the connection's */
 	enum mr_memif_state state;
 	int fd;         /* socket, or -1 */
+	int bell_fd;    /* eventfd that the peer rings for packets; -1: none */
 	uint8_t step;   /* client: messages sent; server: 1 after the init */
 	uint8_t log2;   /* client: of both rings */
 	uint64_t since; /* ns, when the handshake began */
@@ -60,6 +64,8 @@ struct mr_memif_packet {
 };
 
 void mr_memif_link_init(struct mr_memif_link *l);
+/* Frees a link that no worker uses. */
+void mr_memif_link_fini(struct mr_memif_link *l);
 /* Client: connects to a socket; the handshake goes on in mr_memif_link_read. */
 int mr_memif_link_connect(struct mr_memif_link *l, const char *path, uint64_t now_ns);
 /* Server: continues a connection whose init names this interface. Takes the socket, also on

@@ -210,6 +210,14 @@ static uint16_t copy_in(
 	return 0;
 }
 
+void mr_memif_want_bell(struct mr_memif_queue *q, bool wants)
+{
+	__atomic_store_n(&q->rx.shared->flags, wants ? 0 : MR_MEMIF_POLLS, __ATOMIC_RELAXED);
+	/* The peer must see this before the worker looks for packets once more. */
+	if (wants)
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
 /* Returns how many slots can take packets. */
 static uint16_t free_slots(struct mr_memif_queue *q)
 {

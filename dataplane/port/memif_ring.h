@@ -57,6 +57,8 @@ struct mr_memif_queue {
 
 /* Receives up to `count` packets, each into one buffer. */
 uint16_t mr_memif_rx(struct mr_memif_queue *q, struct rte_mbuf **m, uint16_t count);
+/* Asks the peer to ring for packets from now on, or no more. */
+void mr_memif_want_bell(struct mr_memif_queue *q, bool wants);
 /* Sends packets of one buffer each; returns how many the ring took, which it has freed. */
 uint16_t mr_memif_tx(struct mr_memif_queue *q, struct rte_mbuf **m, uint16_t count);
 

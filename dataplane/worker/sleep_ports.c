@@ -20,6 +20,9 @@
 
 /* Interval of looks at a queue without a descriptor, and at flows that a round did not finish. */
 #define LOOK_NS 500000
+/* Interval of looks at a memif. A peer that reads the flag before its packet is visible does not
+ * ring: DPDK's driver has no fence between the two. */
+#define MEMIF_LOOK_NS 10000000
 /* Sessions over UDP are checked this many times in a heartbeat interval while the worker sleeps. */
 #define LOOKS 8u
 /* Longest sleep with ports. A longer one would count as a pause of the machine
@@ -93,9 +96,15 @@ int64_t mr_worker_ports_sleep_ns(const struct mr_worker *w)
 
 	if (w->ports_count == 0)
 		return -1;
-	for (unsigned i = 0; i < w->ports_count; i++)
-		if (w->ports[i].wake_fd < 0 &&
-			atomic_load_explicit(w->ports[i].link_up, memory_order_relaxed))
+	for (unsigned i = 0; i < w->ports_count; i++) {
+		const struct mr_worker_port *wp = &w->ports[i];
+
+		if (!atomic_load_explicit(wp->link_up, memory_order_relaxed))
+			continue;
+		if (wp->wake_fd < 0)
 			return LOOK_NS;
+		if (wp->memif != NULL && ns > MEMIF_LOOK_NS)
+			ns = MEMIF_LOOK_NS;
+	}
 	return heartbeat_ns < (uint64_t)ns ? (int64_t)heartbeat_ns : ns;
 }

@@ -29,6 +29,7 @@ expect_match reason "$(peer 4 wrong_id)" 'no interface has this id'
 expect_match reason "$(peer 3 unsealed)" 'sealed against shrinking'
 expect_match reason "$(peer 3 outside)" 'not inside its region'
 expect_match reason "$(peer 3 no_cookie)" 'has no cookie'
+expect_match reason "$(peer 3 wrong_bell)" 'no eventfd'
 unharmed refusals
 
 say "peers that break the rules of the rings are disconnected"

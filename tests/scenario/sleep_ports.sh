@@ -47,6 +47,14 @@ if [ -w /dev/net/tun ]; then
 	tap=''
 fi
 
+if command -v python3 >/dev/null; then
+	say "each packet of a memif wakes the worker"
+	LD_PRELOAD=$build/tests/support/libsleep_forever.so bus_start --set workers.spin_us=0 \
+		--port "memif,socket=$dir/m.sock,role=server,id=3,address=10.96.0.1/24"
+	expect_match "the peer's count" "$(python3 "$top/tests/support/memif_peer.py" "$dir/m.sock" 3 bell)" '^rung [0-9]+ times$'
+	bus_stop
+fi
+
 say "an idle bus with a port and sessions over UDP"
 bus_start --port "$(net_af_xdp)"
 start waiting far "$millrace" sub 'idle.>'

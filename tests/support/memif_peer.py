@@ -18,6 +18,8 @@ Prints the reason of each Disconnect that the port sends. Exits 0 if the port di
   chain         a packet that never ends
   large         packets larger than a buffer of the port, which it discards
   shrink        tries to shrink the memory in use
+  bell          a packet at a time to a worker that sleeps, which it rings for if the ring says so
+  wrong_bell    a doorbell that is no eventfd
   traffic       random packets until it is killed
 """
 import ctypes
@@ -87,6 +89,10 @@ class Peer:
         if what == DISCONNECT:
             print(message[6:102].split(b"\0")[0].decode(), flush=True)
         return what
+
+    def polls(self):
+        """True if the port polls the ring to it: it need not be rung for."""
+        return struct.unpack_from("<H", self.memory, 4)[0] & 1 == 1
 
     def steps(self, offset=0):
         yield lambda: None
@@ -192,10 +198,10 @@ def large():
 
 def wait_tail(peer, value):
     """Waits until the port has read up to a slot; it must not hang up."""
-    for _ in range(2000):
+    for _ in range(20000):
         if peer.tail(0) == value & 0xFFFF:
             return
-        ready, _, _ = select.select([peer.socket], [], [], 0.01)
+        ready, _, _ = select.select([peer.socket], [], [], 0.001)
         expect(not ready, "the port ended the connection")
     expect(False, "the port does not read the ring")
 
@@ -213,6 +219,26 @@ def shrink():
     libc.fallocate(*hole)
     peer.head(0, 1)
     wait_tail(peer, 1)
+
+
+def bell():
+    peer = connected()
+    rung = 0
+    for head in range(1, 2001):
+        peer.slot(0, (head - 1) % SLOTS, length=60)
+        peer.head(0, head)
+        if not peer.polls():
+            os.eventfd_write(peer.bell, 1)
+            rung += 1
+        wait_tail(peer, head)
+    print(f"rung {rung} times")
+    expect(rung > 0, "the port never slept")
+
+
+def wrong_bell():
+    peer = Peer()
+    peer.bell, _ = os.pipe()
+    expect(peer.shake_hands() == DISCONNECT, "was not refused")
 
 
 def traffic():
@@ -244,6 +270,8 @@ KINDS = {
     "chain": lambda: bad_ring(chain),
     "large": large,
     "shrink": shrink,
+    "bell": bell,
+    "wrong_bell": wrong_bell,
     "traffic": traffic,
 }
 for _ in range(times):
