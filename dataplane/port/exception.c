@@ -5,14 +5,24 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
 #include "lib/base/log.h"
+#include "lib/wire/checksum.h"
 #include "dataplane/port/driver.h"
 #include "dataplane/port/interface.h"
 #include "dataplane/port/rtnetlink.h"
+
+#define FRAGMENTED 0x3fff /* more fragments, or an offset */
 
 static const char device_path[] = "/dev/net/tun";
 static const char alias_prefix[] = "millrace: TAP device of port ";
@@ -140,6 +150,69 @@ bool mr_exception_left_mac(const struct mr_config_port *c, uint8_t mac[static MR
 		return false;
 	memcpy(mac, i.mac, MR_ETHER_BYTES);
 	return true;
+}
+
+/* Finds the TCP or UDP packet in an IPv4 packet of `*bytes`; lowers these to its length. Returns
+ * its protocol, or 0. */
+static uint8_t find_in_ip4(uint8_t **at, uint32_t *bytes)
+{
+	struct rte_ipv4_hdr h;
+	uint32_t header_bytes, total;
+
+	if (*bytes < sizeof(h))
+		return 0;
+	memcpy(&h, *at, sizeof(h));
+	header_bytes = rte_ipv4_hdr_len(&h);
+	total = rte_be_to_cpu_16(h.total_length);
+	if (header_bytes < sizeof(h) || total < header_bytes || total > *bytes ||
+		(h.fragment_offset & rte_cpu_to_be_16(FRAGMENTED)) != 0)
+		return 0;
+	*at += header_bytes;
+	*bytes = total - header_bytes;
+	return h.next_proto_id;
+}
+
+/* The same in an IPv6 packet. With extension headers it finds none: hosts compute these sums. */
+static uint8_t find_in_ip6(uint8_t **at, uint32_t *bytes)
+{
+	struct rte_ipv6_hdr h;
+	uint32_t payload;
+
+	if (*bytes < sizeof(h))
+		return 0;
+	memcpy(&h, *at, sizeof(h));
+	payload = rte_be_to_cpu_16(h.payload_len);
+	if (payload > *bytes - sizeof(h))
+		return 0;
+	*at += sizeof(h);
+	*bytes = payload;
+	return h.proto;
+}
+
+void mr_exception_finish_checksum(uint8_t *frame, uint32_t bytes)
+{
+	uint8_t *at = frame + sizeof(struct rte_ether_hdr), protocol = 0;
+	uint32_t field;
+	uint16_t type, sum;
+
+	if (bytes < sizeof(struct rte_ether_hdr))
+		return;
+	bytes -= (uint32_t)sizeof(struct rte_ether_hdr);
+	memcpy(&type, at - sizeof(type), sizeof(type));
+	if (type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
+		protocol = find_in_ip4(&at, &bytes);
+	else if (type == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6))
+		protocol = find_in_ip6(&at, &bytes);
+	if (protocol == IPPROTO_TCP && bytes >= sizeof(struct rte_tcp_hdr))
+		field = offsetof(struct rte_tcp_hdr, cksum);
+	else if (protocol == IPPROTO_UDP && bytes >= sizeof(struct rte_udp_hdr))
+		field = offsetof(struct rte_udp_hdr, dgram_cksum);
+	else
+		return;
+	sum = mr_checksum_finish(mr_checksum_sum(at, bytes));
+	if (sum == 0 && protocol == IPPROTO_UDP)
+		sum = 0xffff; /* 0 would say that there is none (RFC 768) */
+	memcpy(at + field, &sum, sizeof(sum));
 }
 
 static bool take(_Atomic uint64_t *until, uint64_t cost, uint64_t hz, uint64_t now)

@@ -46,6 +46,11 @@ static inline bool mr_exception_is_for(const struct mr_port *p, const struct rte
 	       ((at[0] & 1) != 0 || memcmp(at, p->mac, MR_ETHER_BYTES) == 0);
 }
 
+/* Completes the checksum of a TCP or UDP packet, an Ethernet frame in one piece. The host of a
+ * virtual card leaves that to the receiver, and the field has the sum of the pseudo-header. Leaves
+ * anything else as it is. */
+void mr_exception_finish_checksum(uint8_t *frame, uint32_t bytes);
+
 /* Takes tokens for a packet; false: the limit is reached. The bucket holds what comes in 100 ms,
  * but at least one packet (GCRA, ITU-T I.371). `hz`, `now`: cycles. */
 bool mr_exception_limit_take(

@@ -336,14 +336,15 @@ static uint32_t list_groups(const struct mr_port *p, struct rte_ether_addr out[M
 	return count;
 }
 
-/* Receives the port's groups, or all where the driver has no list of them. */
+/* Receives the port's groups, or all where the driver has no list of them. The kernel joins groups
+ * of its own behind a TAP device, so it gets all. */
 static void join_groups(const struct mr_port *p, uint16_t id)
 {
 	struct rte_ether_addr groups[MULTICASTS_MAX];
 	uint32_t count = list_groups(p, groups);
 
 	(void)rte_eth_promiscuous_disable(id);
-	if (count == 0 || rte_eth_dev_set_mc_addr_list(id, groups, count) == 0)
+	if (!p->has_tap && (count == 0 || rte_eth_dev_set_mc_addr_list(id, groups, count) == 0))
 		return;
 	if (rte_eth_allmulticast_enable(id) != 0)
 		mr_log(MR_LOG_WARN,

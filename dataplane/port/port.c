@@ -72,18 +72,18 @@ static void device_name(const struct mr_port *p, unsigned device, char *out, siz
 static int set_up_device(struct mr_port *p, uint16_t id, uint16_t queues)
 {
 	struct rte_eth_conf conf = {.intr_conf.rxq = p->driver->interrupts};
-	uint16_t entries = (uint16_t)p->config->queue_entries;
+	uint16_t rx_entries = (uint16_t)p->config->queue_entries, tx_entries = rx_entries;
 	int error = p->driver->configure != NULL ? p->driver->configure(p, id, &conf) : 0;
 
 	if (error == 0)
 		error = rte_eth_dev_configure(id, queues, queues, &conf);
 	if (error == 0)
-		error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &entries, NULL);
-	p->rx_entries = entries;
+		error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx_entries, &tx_entries);
+	p->rx_entries = rx_entries;
 	for (uint16_t q = 0; error == 0 && q < queues; q++) {
-		error = rte_eth_rx_queue_setup(id, q, entries, SOCKET_ID_ANY, NULL, p->pool);
+		error = rte_eth_rx_queue_setup(id, q, rx_entries, SOCKET_ID_ANY, NULL, p->pool);
 		if (error == 0)
-			error = rte_eth_tx_queue_setup(id, q, entries, SOCKET_ID_ANY, NULL);
+			error = rte_eth_tx_queue_setup(id, q, tx_entries, SOCKET_ID_ANY, NULL);
 	}
 	return error;
 }

@@ -53,6 +53,8 @@ bool mr_worker_exception(struct mr_worker *w, struct mr_worker_port *wp, const s
 	}
 	memcpy(to, &h, sizeof(h));
 	copy_out(m, to + sizeof(h));
+	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE)
+		mr_exception_finish_checksum(to + sizeof(h), h.bytes);
 	mr_bytes_push(&x->to_control, sizeof(h) + h.bytes);
 	x->dirty = true;
 	mr_count(wp->stats->exception_in, 1);
