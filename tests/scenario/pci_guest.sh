@@ -57,6 +57,15 @@ refused "pci,address=0000:00:1f.2,address=$net_bus4/24" 'not a network card'
 refused "$port" 'driver virtio-pci has the card.*driver_override'
 guest_bind vfio-pci
 refused "$port,mtu=9200" 'mtu is above the limit of the card.*mtu=9000'
+refused "$port --port tap,interface=lo,address=10.1.2.3/24" 'there is an interface of that name already'
+
+say "more workers than queues; then all is killed"
+guest_bus --workers 3 --set workers.poll=busy --port "$port"
+guest_json '.[0] | [.queues, .link]' '[2,"up"]' ports
+guest_expect 0 "cat /run/bus.log"
+expect_match "log of the bus" "$output" 'the card has fewer queues than there are workers port=pci0 queues=2 workers=3'
+guest_expect 0 "killall -KILL millrace millrace-dataplane millrace-control; \
+while pidof millrace millrace-dataplane millrace-control; do usleep 10000; done; rm -rf $guest_run"
 
 say "two queues, two workers"
 guest_bus --workers 2 --set workers.poll=busy --port "$port"
@@ -73,6 +82,19 @@ for worker in 0 1; do
 	expect_above "frames of worker $worker" "$frames" 0
 	say "worker $worker received $frames frames"
 done
+
+say "ping and TCP through the exception path, and messages beside them"
+guest_bus_stop
+guest_bus --workers 2 --set workers.poll=busy --port "$port,tap=host0"
+exchange
+for address in "$net_bus4" "$net_bus6"; do
+	wait_for "the guest's kernel answers at $address" "${net_in[@]}" ping -q -c 1 -W 5 "$address"
+done
+guest_expect 0 "(nc -ll -p 5000 -e cat >/dev/null 2>&1 &) ; ping -c 1 -W 60 $net_peer4"
+"${net_in[@]}" "$top/tests/support/tcp_transfer.py" send "$net_bus4" 5000 500000 >"$dir/seconds" ||
+	fail "the bytes of the TCP connection are not intact"
+say "500 kB there and back: $(cat "$dir/seconds") s"
+guest_json '.[0] | .tap_written > 20 and .exception_out > 20' true ports
 
 say "the link goes and comes back"
 guest_tell "set_link card off"
