@@ -49,7 +49,7 @@ $dir/none: cannot read it: No such file or directory; name a file that this user
 $dir: cannot read it: Is a directory; name a file that this user can read with --config$|--config $dir
 run_dir: found /tmp/0+\.\.\.; expected a path of 1 to 79 bytes$|--run-dir $(printf '/tmp/%0120d' 0)
 ports.open: found 10.0.0.1/16 twice; expected addresses of its own .*; see tap0 and tap1$|--set ports.open=tap,interface=a,address=10.0.0.1/24;tap,interface=b,address=10.0.0.1/16
-ports.open: found a twice; expected an interface, .*; see tap0 and tap1$|--set ports.open=tap,interface=a,address=10.0.0.1/24;tap,interface=a,address=10.0.1.1/16
+ports.open: found a twice; expected a PCI address, an interface, .*; see tap0 and tap1$|--set ports.open=tap,interface=a,address=10.0.0.1/24;tap,interface=a,address=10.0.1.1/16
 ROWS
 
 say "the run directory"
