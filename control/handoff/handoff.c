@@ -313,8 +313,8 @@ void mr_handoff_answer(struct mr_handoff *h, uint64_t session, uint32_t correlat
 	put_answer(h, &e, b, type, body);
 }
 
-void mr_handoff_welcome(
-	struct mr_handoff *h, uint64_t session, struct mrf_builder *b, uint32_t welcome)
+static void put_welcome(struct mr_handoff *h, uint64_t session, struct mrf_builder *b,
+	enum mrf_client_body type, uint32_t body)
 {
 	const struct envelope e = {
 		.reason = MRF_HANDOFF_REASON_WELCOME,
@@ -322,19 +322,19 @@ void mr_handoff_welcome(
 		.session = session,
 	};
 
-	put_answer(h, &e, b, MRF_CLIENT_BODY_WELCOME, welcome);
+	put_answer(h, &e, b, type, body);
+}
+
+void mr_handoff_welcome(
+	struct mr_handoff *h, uint64_t session, struct mrf_builder *b, uint32_t welcome)
+{
+	put_welcome(h, session, b, MRF_CLIENT_BODY_WELCOME, welcome);
 }
 
 void mr_handoff_probe(
 	struct mr_handoff *h, uint64_t channel, struct mrf_builder *b, uint32_t response)
 {
-	const struct envelope e = {
-		.reason = MRF_HANDOFF_REASON_WELCOME,
-		.worker = mr_session_worker(channel),
-		.session = channel,
-	};
-
-	put_answer(h, &e, b, MRF_CLIENT_BODY_MULTICAST_RESPONSE, response);
+	put_welcome(h, channel, b, MRF_CLIENT_BODY_MULTICAST_RESPONSE, response);
 }
 
 void mr_handoff_refuse(struct mr_handoff *h, unsigned worker, const struct mrf_network_path *path,

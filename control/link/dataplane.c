@@ -204,6 +204,7 @@ static void add_port_stats(struct mrf_port_stats *sum, const struct mrf_port_sta
 	sum->drop_exception_full += s->drop_exception_full;
 	sum->drop_exception_out_rate += s->drop_exception_out_rate;
 	sum->drop_exception_out_buffer += s->drop_exception_out_buffer;
+	sum->drop_exception_out_size += s->drop_exception_out_size;
 }
 
 bool mr_dataplane_port(const struct mr_dataplane *d, uint32_t port, struct mrf_port_state *state,

@@ -160,13 +160,12 @@ static bool set_bell(struct mr_memif_link *l, int fd)
 /* True for an eventfd. A look at a file of another kind could wait for the peer. */
 static bool is_eventfd(int fd)
 {
-	char path[32], is[64];
-	ssize_t bytes;
+	static const char eventfd_name[] = "anon_inode:[eventfd]";
+	char path[32], is[sizeof(eventfd_name)];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	bytes = readlink(path, is, sizeof(is));
-	return bytes >= 0 && (size_t)bytes < sizeof(is) &&
-	       strncmp(is, "anon_inode:[eventfd]", (size_t)bytes) == 0;
+	return readlink(path, is, sizeof(is)) == (ssize_t)sizeof(eventfd_name) - 1 &&
+	       memcmp(is, eventfd_name, sizeof(eventfd_name) - 1) == 0;
 }
 
 static void begin(struct mr_memif_link *l, int fd, uint64_t now_ns)

@@ -24,7 +24,7 @@ enum mr_memif_state {
 	MR_MEMIF_LOST,
 };
 
-/* What the peer of a server has said about a ring. */
+/* The peer describes a ring to the server so. */
 struct mr_memif_ring_text {
 	bool given;
 	uint16_t region;

@@ -67,6 +67,11 @@ static void send_packet(
 {
 	struct rte_mbuf *m;
 
+	/* The host may have raised the MTU of the device, or lowered that of the port. */
+	if (bytes > ETHER_BYTES + TAG_BYTES + mr_port_mtu(wp->port)) {
+		mr_count(wp->stats->drop_exception_out_size, 1);
+		return;
+	}
 	if (!mr_exception_limit_take(
 		    &wp->port->exception_out, w->tsc_hz, mr_worker_clock(w), bytes)) {
 		mr_count(wp->stats->drop_exception_out_rate, 1);
@@ -97,7 +102,7 @@ static size_t take_record(struct mr_worker *w, const uint8_t *at, size_t ready)
 	if (stride > ready || h.port >= w->ports_count || h.bytes < ETHER_BYTES)
 		return 0;
 	wp = &w->ports[h.port];
-	if (!wp->port->has_tap || h.bytes > ETHER_BYTES + TAG_BYTES + wp->port->mtu)
+	if (!wp->port->has_tap)
 		return 0;
 	send_packet(w, wp, at + sizeof(h), h.bytes);
 	return stride;

@@ -179,7 +179,7 @@ static int open_group(struct mr_writer *wr, struct mr_writer_group *g, const str
 	const struct mr_table_row *row)
 {
 	struct mr_session *group;
-	int error = mr_writer_remote_open_group(wr, s->worker, &g->path, g->name, &group);
+	int error = mr_writer_remote_open_group(wr, s, &g->path, g->name, &group);
 
 	if (error != 0)
 		return error;

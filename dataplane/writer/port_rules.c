@@ -31,7 +31,7 @@ static int parse(struct mrf_table t, struct mr_config_rule *r, const char **expe
 		.rate = mrf_port_edit_rate(t),
 		.burst = mrf_port_edit_burst(t),
 	};
-	/* What is removed needs no rate. */
+	/* A removal needs no rate. */
 	if (mrf_port_edit_remove(t))
 		r->rate = r->burst = 1;
 	if (r->kind >= MRF_PORT_RULE_KIND_PREFIX &&

@@ -298,7 +298,7 @@ static int open_group_in(struct mr_writer *wr, uint32_t number, unsigned worker,
 	entry_of(wr, number)->log_bytes = 0;
 	if (error == 0)
 		error = mr_remote_new(mr_writer_next_id(wr, worker, slot), path, port->mac,
-			mr_path_frame_bytes(path, port->mtu), 0,
+			mr_path_frame_bytes(path, mr_port_mtu(port)), 0,
 			mr_writer_stats_of(wr, worker, slot), out);
 	if (error != 0)
 		return error;
@@ -306,25 +306,33 @@ static int open_group_in(struct mr_writer *wr, uint32_t number, unsigned worker,
 	(*out)->remote->secret = secret;
 	(*out)->remote->is_group = true;
 	(*out)->peer = MR_PEER_OWN;
+	entry_of(wr, number)->moves = 0;
 	return 0;
 }
 
-int mr_writer_remote_open_group(struct mr_writer *wr, unsigned worker,
+int mr_writer_remote_open_group(struct mr_writer *wr, const struct mr_session *founder,
 	const struct mrf_network_path *path, const char *name, struct mr_session **out)
 {
+	uint64_t of = MR_SHARE_OF(MR_WRITER_REMOTES, 0);
+	unsigned worker = founder->worker;
+	uint64_t peer = entry_of(wr, number_of(wr, worker, founder->slot))->counted;
 	uint32_t number;
 	int error;
 
-	if (mr_path_frame_bytes(path, wr->ports[path->port].mtu) == 0)
+	if (mr_path_frame_bytes(path, mr_port_mtu(&wr->ports[path->port])) == 0)
 		return -EMSGSIZE;
+	error = mr_share_take(&wr->shares, peer, of, 1, mr_writer_remotes_share(wr));
+	if (error != 0)
+		return error;
 	number = take_slot(wr, worker);
-	if (number == 0)
-		return -ENOSPC;
-	error = open_group_in(wr, number, worker, path, out);
+	error = number != 0 ? open_group_in(wr, number, worker, path, out) : -ENOSPC;
 	if (error != 0) {
-		give_slot(wr, worker, number);
+		if (number != 0)
+			give_slot(wr, worker, number);
+		mr_share_give(&wr->shares, peer, of, 1);
 		return error;
 	}
+	entry_of(wr, number)->counted = peer;
 	enter_in_index(wr, number, worker, hash_of(wr, path));
 	mr_directory_put(&wr->workers[worker]->directory, *out);
 	mr_writer_session_opened(wr, *out, mrf_str(name));

@@ -272,9 +272,9 @@ void mr_writer_remotes_close(struct mr_writer *wr);
  * smallest frame; -EDQUOT: too many sessions of that address; -ENOSPC: no free slot; -ENOMEM;
  * -EAGAIN: the kernel has no random bytes yet. */
 int mr_writer_remote_open(struct mr_writer *wr, struct mrf_table request, struct mr_session **out);
-/* Opens a session without a client, along the path to a multicast group. -ENOSPC, -EMSGSIZE,
- * -ENOMEM, -EAGAIN as for mr_writer_remote_open. */
-int mr_writer_remote_open_group(struct mr_writer *wr, unsigned worker,
+/* Opens a session without a client, along the path to a multicast group, on the worker of its
+ * founder. It counts as a session of the founder's host. Errors as of mr_writer_remote_open. */
+int mr_writer_remote_open_group(struct mr_writer *wr, const struct mr_session *founder,
 	const struct mrf_network_path *path, const char *name, struct mr_session **out);
 /* Removes a closing session from the index: a Hello from its path is for a new session. */
 void mr_writer_remote_forget(struct mr_writer *wr, struct mr_session *s);

@@ -10,14 +10,8 @@ for program in ping python3; do
 	command -v "$program" >/dev/null || skip "$program is not installed"
 done
 
-host_space=$net_space-host
-host_drop() { ip netns delete "$host_space"; }
-ip netns add "$host_space"
-leaving+=(host_drop)
-as=(ip netns exec "$host_space")
-near() { "${as[@]}" "$@"; }
+net_host
 far() { timeout -k 5 $((patience_s * 2)) "${net_in[@]}" "$@"; }
-near ip link set lo up
 
 transfer=$top/tests/support/tcp_transfer.py
 memif=memif,socket=$dir/memif.sock

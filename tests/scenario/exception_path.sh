@@ -10,13 +10,7 @@ for program in ping python3 setpriv; do
 	command -v "$program" >/dev/null || skip "$program is not installed"
 done
 
-# The bus has a namespace of its own, too: its host's addresses and routes shall meet no others.
-host_space=$net_space-host
-host_drop() { ip netns delete "$host_space"; }
-ip netns add "$host_space"
-leaving+=(host_drop)
-as=(ip netns exec "$host_space")
-near() { "${as[@]}" "$@"; }
+net_host
 
 transfer=$top/tests/support/tcp_transfer.py
 tap=host0
@@ -24,7 +18,6 @@ port=tap,interface=port0,tap=$tap,address=$net_bus4/24,address=$net_bus6/64
 
 # A bridge joins the port's device to the peer. A device that is made again has to join again.
 join() { near ip link set port0 master bridge0; }
-near ip link set lo up
 near ip link add bridge0 type bridge mcast_snooping 0
 near ip link add veth0 type veth peer name peer0 netns "$net_space"
 # Else the kernel would answer address requests on the bridge, too, and the port were not needed.

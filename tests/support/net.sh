@@ -12,6 +12,18 @@ net_port=mr$$p # interface here
 net_peer=mr$$q # interface there
 net_in=(ip netns exec "$net_space") # prefix that starts a program there
 
+# Removes what killed runs left behind: their addresses are those of this one. Names have the process id.
+net_sweep() {
+	local name
+
+	for name in $(ip -o link | sed -nE 's/^[0-9]+: (mrh?[0-9]+[a-z]?)[@:].*/\1/p'); do
+		[ -d "/proc/${name//[a-z]/}" ] || ip link delete "$name" 2>/dev/null || true
+	done
+	for name in $(ip netns list | sed -nE 's/^(mr-[a-z_]+-[0-9]+)(-.*)?( .*)?$/\1\2/p'); do
+		[[ $name =~ -([0-9]+) && -d /proc/${BASH_REMATCH[1]} ]] || ip netns delete "$name" 2>/dev/null || true
+	done
+}
+
 # Makes the namespace, which the end of the scenario removes. Returns 1 where networks cannot be made, with the
 # reason in `net_reason`. Not for a subshell: the scenario's end would know nothing of the namespace.
 net_try() {
@@ -23,6 +35,7 @@ net_try() {
 		net_reason="$program is not installed"
 		command -v "$program" >/dev/null || return 1
 	done
+	net_sweep
 	net_reason="no network namespaces here"
 	ip netns add "$net_space" 2>/dev/null || return 1
 	leaving+=(net_drop)
@@ -46,6 +59,18 @@ net_pair() {
 	"${net_in[@]}" ip link set lo up
 	"${net_in[@]}" ip link set "$net_peer" up
 }
+
+# net_host: gives the bus a namespace of its own, too, where its host's addresses and routes meet no others. `as` is the
+# prefix that starts a program there, as bus_start does.
+net_host() {
+	net_host_space=$net_space-host
+	ip netns add "$net_host_space"
+	leaving+=(net_host_drop)
+	as=(ip netns exec "$net_host_space")
+	near ip link set lo up
+}
+net_host_drop() { ip netns delete "$net_host_space"; }
+near() { "${as[@]}" "$@"; }
 
 # Prints the text of a port on the near end.
 net_af_xdp() { echo "af_xdp,interface=$net_port,address=$net_bus4/24,address=$net_bus6/64"; }

@@ -21,6 +21,7 @@ struct mr_udp_group {
 	struct mr_udp_group *next;
 	int fd;
 	struct mr_group_offer offer;
+	struct sockaddr_storage bus; /* the session's other end: all frames come from there */
 	struct mr_frame_window window;
 	uint64_t heard_ns; /* last frame; 0: no probe came yet */
 	bool begun;        /* a frame came: the window counts from it */
@@ -196,13 +197,17 @@ static int new_group(struct mr_client *c, const struct mr_group_offer *offer, co
 	struct mr_udp *u = c->udp;
 	unsigned index = interface[0] != '\0' ? if_nametoindex(interface) : route_interface(u);
 	struct mr_udp_group *g = calloc(1, sizeof(*g));
+	socklen_t bus_bytes = sizeof(g->bus);
 	int error;
 
 	if (g == NULL)
 		return -ENOMEM;
 	g->fd = -1;
 	g->offer = *offer;
-	error = index != 0 ? open_socket(offer, index, &g->fd) : -ENODEV;
+	if (getpeername(u->fd, (struct sockaddr *)&g->bus, &bus_bytes) != 0)
+		error = -errno;
+	else
+		error = index != 0 ? open_socket(offer, index, &g->fd) : -ENODEV;
 	if (error == 0)
 		error = watch(c, g->fd);
 	if (error != 0) {
@@ -329,18 +334,14 @@ static bool take_number(struct mr_client *c, struct mr_udp_group *g, uint32_t se
 	return true;
 }
 
-static bool is_from_bus(const struct mr_client *c, const struct sockaddr_storage *from)
+static bool is_from_bus(const struct mr_udp_group *g, const struct sockaddr_storage *from)
 {
-	struct sockaddr_storage bus;
-	socklen_t bytes = sizeof(bus);
-
-	if (getpeername(c->udp->fd, (struct sockaddr *)&bus, &bytes) != 0 ||
-		!same_host((const struct sockaddr *)from, (struct sockaddr *)&bus))
+	if (!same_host((const struct sockaddr *)from, (const struct sockaddr *)&g->bus))
 		return false;
-	return bus.ss_family == AF_INET ? ((struct sockaddr_in *)&bus)->sin_port ==
-						  ((const struct sockaddr_in *)from)->sin_port
-					: ((struct sockaddr_in6 *)&bus)->sin6_port ==
-						  ((const struct sockaddr_in6 *)from)->sin6_port;
+	return g->bus.ss_family == AF_INET ? ((const struct sockaddr_in *)&g->bus)->sin_port ==
+						     ((const struct sockaddr_in *)from)->sin_port
+					   : ((const struct sockaddr_in6 *)&g->bus)->sin6_port ==
+						     ((const struct sockaddr_in6 *)from)->sin6_port;
 }
 
 static void take_frame(struct mr_client *c, struct mr_udp_group *g, const uint8_t *at, size_t bytes,
@@ -349,7 +350,7 @@ static void take_frame(struct mr_client *c, struct mr_udp_group *g, const uint8_
 	struct mrf_frame_header frame;
 	uint64_t now_ns = mr_now_ns();
 
-	if (!is_from_bus(c, from) || mr_frame_parse(at, bytes, &frame) != MR_FRAME_OK ||
+	if (!is_from_bus(g, from) || mr_frame_parse(at, bytes, &frame) != MR_FRAME_OK ||
 		frame.session != g->offer.channel || frame.flags != 0 || frame.sequence == 0 ||
 		!mr_udp_frame_is_filled(at, bytes, frame.messages)) {
 		c->udp->group_refused++;

@@ -204,6 +204,40 @@ static void a_group_that_an_operator_closed_is_made_anew(void **state)
 	assert_int_equal(writer.stats->multicast_groups, 1);
 }
 
+static uint32_t join_many(struct mr_session *s)
+{
+	char pattern[16];
+	uint32_t got = 0;
+
+	for (uint32_t i = 1; i <= 100; i++) {
+		snprintf(pattern, sizeof(pattern), "p.%u", i);
+		got += join(s, i, pattern);
+	}
+	return got;
+}
+
+static void groups_are_sessions_of_the_host_that_made_them(void **state)
+{
+	const uint64_t of = MR_SHARE_OF(MR_WRITER_REMOTES, 0);
+	struct mr_session *a = open_session(1, true);
+	uint64_t peer = a->peer;
+
+	(void)state;
+	config.sessions.per_address_max = 5;
+	/* Another host used the slots before, and has moved. */
+	mr_writer_session_drop(&writer, open_session(2, false), "test");
+	assert_int_equal(join_many(a), 4);
+	assert_int_equal(mr_share_count(&writer.shares, peer, of), 5);
+	mr_writer_multicast_leave_all(&writer, a);
+	settle();
+	assert_int_equal(mr_share_count(&writer.shares, peer, of), 1);
+	assert_int_equal(join_many(a), 4);
+	mr_writer_session_drop(&writer, a, "test");
+	settle();
+	assert_int_equal(mr_share_count(&writer.shares, peer, of), 0);
+	config.sessions.per_address_max = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +252,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_group_that_an_operator_closed_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			groups_are_sessions_of_the_host_that_made_them, set_up, tear_down),
 	};
 	int failed;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is said of PCI cards that cannot be opened, with a sysfs made of files. */
+/* The messages about PCI cards that cannot be opened, with a sysfs made of files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
