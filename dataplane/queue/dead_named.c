@@ -178,12 +178,14 @@ static void discard(
 	mr_queue_done(q, queue, e);
 }
 
-/* A queue that makes room by its oldest messages takes more: it does so in its next tick. */
+/* A queue that makes room by its oldest messages takes more: it does so in its next tick. An empty
+ * queue takes one, however little memory is left: the move itself takes none, and otherwise a queue
+ * that holds all of the memory could never give up a dead letter. */
 static bool takes(
 	const struct mr_queues *q, const struct mr_queue *to, const struct mr_queue_entry *e)
 {
 	return (!mr_push_is_full(to, e->body_bytes) || mr_full_displaces(to)) &&
-	       !mr_push_share_used_up(q, to);
+	       (mr_queue_depth(to) == 0 || !mr_push_share_used_up(q, to));
 }
 
 bool mr_dead_has_room(struct mr_queues *q, struct mr_queue *queue, const struct mr_queue_entry *e)

@@ -259,6 +259,9 @@ struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t
 {
 	struct mr_wheel_node *n;
 
+	/* What the wheel has passed is due, also if the clock has stepped back since. */
+	if (mr_unlikely(now_ms < w->now_ms))
+		now_ms = w->now_ms;
 	while (*budget > 0) {
 		if (w->moving > 0) {
 			move_some(w, budget);

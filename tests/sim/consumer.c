@@ -261,8 +261,7 @@ void actor_consume(struct process *p, void *arg)
 
 		if (k == NULL) {
 			mr_wait(c, 20);
-			if (a->reads_dead)
-				/* Nothing has died yet. */
+			if (a->reads_dead && a->stop) /* nothing has died */
 				break;
 			continue;
 		}

@@ -339,8 +339,7 @@ static void check_single(const struct message *m, uint64_t session, uint64_t now
 static bool delay_over(const struct message *m, uint64_t now_ms)
 {
 	return now_ms >= m->since_ms ||
-	       (m->at_ms != 0 && m->ttl_ms == 0 && m->since_ms == m->due_ms &&
-		       bus_unix_ms() >= m->at_ms);
+	       (m->at_ms != 0 && m->ttl_ms == 0 && m->sends == 0 && bus_unix_ms() >= m->at_ms);
 }
 
 void model_clock_steps(void)

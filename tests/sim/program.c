@@ -285,6 +285,8 @@ static void freeze_some(void)
 		cover(COVER_FREEZE_PROCESS);
 		process_freeze(run.actors[world_draw(run.actors_count)].process, until_ns);
 	}
+	/* For a worker that takes the time out of its clock, Unix time steps forward. */
+	schedule_stepped();
 	if (until_ns > run.frozen_until_ns)
 		run.frozen_until_ns = until_ns;
 }
@@ -382,35 +384,42 @@ static void operate(struct process *p, void *arg)
 
 /* The course of a run. */
 
-static void until_ended(enum actor_kind kind, const char *what)
+static void until_one_ended(const char *what, const struct process *p)
 {
 	uint64_t until_ns = world_now_ns() + END_NS;
 
-	for (unsigned i = 0; i < run.actors_count; i++)
-		while (run.actors[i].kind == kind && !process_ended(run.actors[i].process))
-			if (!world_step() || world_now_ns() > until_ns)
-				world_fail("%s: %s does not end", what,
-					process_name(run.actors[i].process));
+	while (!process_ended(p))
+		if (!world_step() || world_now_ns() > until_ns)
+			world_fail("%s: %s does not end", what, process_name(p));
 }
 
-static bool all_ended(void)
+static void until_ended(enum actor_kind kind, const char *what)
+{
+	for (unsigned i = 0; i < run.actors_count; i++)
+		if (run.actors[i].kind == kind)
+			until_one_ended(what, run.actors[i].process);
+}
+
+/* Returns a process that runs, or NULL. */
+static const struct process *one_running(void)
 {
 	for (unsigned i = 0; i < run.actors_count; i++)
 		if (!process_ended(run.actors[i].process))
-			return false;
+			return run.actors[i].process;
 	for (unsigned i = 0; i < run.old_count; i++)
 		if (!process_ended(run.old[i]))
-			return false;
-	return true;
+			return run.old[i];
+	return NULL;
 }
 
 static void until_all_ended(const char *what)
 {
 	uint64_t until_ns = world_now_ns() + END_NS;
+	const struct process *runs;
 
-	while (!all_ended()) {
+	while ((runs = one_running()) != NULL) {
 		if (!world_step() || world_now_ns() > until_ns)
-			world_fail("%s: not all programs end", what);
+			world_fail("%s: %s does not end", what, process_name(runs));
 	}
 }
 
@@ -500,8 +509,13 @@ static void settle(void)
 	until_ended(ACTOR_SCHEDULER, "settle");
 	end_schedules();
 	end_stages();
+	/* The readers of dead letters end last: what is drained can still die. */
 	for (unsigned i = 0; i < model_queues_count; i++)
-		drains[i]->stop = dead[i]->stop = named[i]->stop = true;
+		drains[i]->stop = true;
+	for (unsigned i = 0; i < model_queues_count; i++)
+		until_one_ended("settle", drains[i]->process);
+	for (unsigned i = 0; i < model_queues_count; i++)
+		dead[i]->stop = named[i]->stop = true;
 	until_all_ended("settle");
 }
 

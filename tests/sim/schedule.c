@@ -46,6 +46,7 @@ static struct {
 	uint64_t handed;
 	uint64_t purged;
 	uint64_t expired;
+	uint64_t expired_seen[2];       /* the queues' counts at the last look */
 	uint64_t made_ms[SCHEDULE_MAX]; /* when the last copy of a wish was made, worker's clock */
 } all;
 
@@ -315,7 +316,9 @@ static void check_fired(struct live *l, const struct mr_queue *q, const struct m
 		fail(l, "it fired twice");
 	if (now_of(l) < l->due_ms)
 		fail(l, "it fired before its time");
-	if (s->skipped > l->skipped && large && mr_queue_depth(q) < q->options.messages_max)
+	/* After a long pause a schedule comes due before copies that end in the same tick. */
+	if (s->skipped > l->skipped && large && q->expired == all.expired_seen[far] &&
+		mr_queue_depth(q) < q->options.messages_max)
 		fail(l, "its copy was left out, and its queue has room");
 	if (s->fired > l->fired && mr_queue_depth(q) > q->options.messages_max)
 		fail(l, "its copy went into a full queue");
@@ -394,6 +397,7 @@ void schedule_ticked(bool far)
 		has++;
 	if (has != count)
 		world_fail("%s has %u schedules, and %u are known", names[far], has, count);
+	all.expired_seen[far] = q != NULL ? q->expired : 0;
 }
 
 /* The clock. */

@@ -94,6 +94,18 @@ static void a_time_in_the_past_is_now_and_one_behind_the_last_waits(void **state
 	assert_ptr_equal(pop(MR_WHEEL_LAST_MS), &chunks[1]);
 }
 
+static void what_has_passed_leaves_also_when_the_clock_has_stepped_back(void **state)
+{
+	(void)state;
+	begin(1000000);
+	add(0, 900000);
+	add(1, 1000001);
+	assert_ptr_equal(pop(950000), &chunks[0]);
+	assert_null(pop(950000));
+	assert_null(pop(1000000));
+	assert_ptr_equal(pop(1000001), &chunks[1]);
+}
+
 static void nodes_with_one_time_leave_in_the_order_of_adding(void **state)
 {
 	(void)state;
@@ -235,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_leaves_at_its_time_and_not_before),
 		cmocka_unit_test(a_time_in_the_past_is_now_and_one_behind_the_last_waits),
+		cmocka_unit_test(what_has_passed_leaves_also_when_the_clock_has_stepped_back),
 		cmocka_unit_test(nodes_with_one_time_leave_in_the_order_of_adding),
 		cmocka_unit_test(random_adds_and_removes_agree_with_a_list),
 		cmocka_unit_test(a_small_budget_only_delays),
