@@ -68,8 +68,9 @@ static inline void mr_wheel_at(struct mr_wheel *w, uint64_t now_ms)
 void mr_wheel_add(struct mr_wheel *w, struct mr_wheel_node *n, uint64_t due_ms);
 /* Takes out a node that is in the wheel. */
 void mr_wheel_remove(struct mr_wheel *w, struct mr_wheel_node *n);
-/* Takes out and returns the next node that is due at now_ms, or that the wheel has passed; NULL:
- * there is none, or *budget is used up. Each node that leaves or moves to a lower level takes one of *budget. */
+/* Takes out and returns the next node that is due at now_ms, or that the wheel has passed. NULL:
+ * there is none, or *budget is used up. Each node that leaves or moves to a lower level takes one
+ * of *budget. */
 struct mr_wheel_node *mr_wheel_pop(struct mr_wheel *w, uint64_t now_ms, uint32_t *budget);
 /* Returns the node after `n`, in no order of time; of NULL the first. NULL: there is no further. */
 struct mr_wheel_node *mr_wheel_next(const struct mr_wheel *w, const struct mr_wheel_node *n);
